@@ -35,12 +35,17 @@ def draw_scene(number: int) -> tuple[np.ndarray, list[dict]]:
         colour = str(rng.choice(list(COLOURS)))
         mask = np.zeros((SIZE, SIZE), np.uint8)
         half = SIZE // 2
-        centre = (column * half + int(rng.integers(14, half - 14)), row * half + int(rng.integers(14, half - 14)))
+        centre = (
+            column * half + int(rng.integers(14, half - 14)),
+            row * half + int(rng.integers(14, half - 14)),
+        )
         axes = (int(rng.integers(3, 13)), int(rng.integers(2, 9)))
         cv2.ellipse(mask, centre, axes, float(rng.integers(0, 180)), 0, 360, 1, -1)
         image[mask > 0] = COLOURS[colour]
         category = str(rng.choice(CATEGORIES))
-        objects.append({"mask": mask > 0, "text": f"the {colour} {category} on the {corner}", "category": category})
+        objects.append(
+            {"mask": mask > 0, "text": f"the {colour} {category} on the {corner}", "category": category}
+        )
     return image, objects
 
 
@@ -78,7 +83,13 @@ def prediction_rows(skill: float, seed: int, scenes: int, wrong_sentence: bool =
 
 
 def write_run(
-    folder: Path, *, name: str = "sbanet", skill: float = 0.6, seed: int = 1, scenes: int = 12, control: bool = False
+    folder: Path,
+    *,
+    name: str = "sbanet",
+    skill: float = 0.6,
+    seed: int = 1,
+    scenes: int = 12,
+    control: bool = False,
 ) -> Run:
     """A finished run: facts, curves, predictions on test and thumbnails of two thirds of the scenes."""
     (folder / "predictions" / "images").mkdir(parents=True)

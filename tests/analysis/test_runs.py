@@ -33,7 +33,9 @@ def test_thumbnails_exist_for_some_images(runs: dict[str, Run]) -> None:
 
 def test_file_names_of_images() -> None:
     assert image_file_name("00012.jpg") == "00012.jpg"
-    names = [image_file_name(key) for key in ("a/b 1.tif", "a_b_1.tif", "../b", "", ".", "x" * 300, "a/b_1.tif")]
+    names = [
+        image_file_name(key) for key in ("a/b 1.tif", "a_b_1.tif", "../b", "", ".", "x" * 300, "a/b_1.tif")
+    ]
     assert len(set(names)) == len(names)
     assert all(name and len(name) < 90 and "/" not in name and not name.startswith(".") for name in names)
 
@@ -86,8 +88,16 @@ def drop_column(run: Run) -> None:
         (lambda run: (run.folder / "run.json").write_text("[]"), lambda run: run.name, "has no run_id"),
         (break_csv, lambda run: run.curves, r"metrics\.csv: got columns \['a', 'b'\], expected epoch, step"),
         (lambda run: (run.folder / "metrics.csv").write_text(""), lambda run: run.curves, "not a table"),
-        (lambda run: (run.folder / "metrics.csv").unlink(), lambda run: run.curves, r"metrics\.csv: no such file"),
-        (break_parquet, lambda run: run.predictions(), r"test\.parquet: not readable .*sbanet-evaluate ckpt="),
+        (
+            lambda run: (run.folder / "metrics.csv").unlink(),
+            lambda run: run.curves,
+            r"metrics\.csv: no such file",
+        ),
+        (
+            break_parquet,
+            lambda run: run.predictions(),
+            r"test\.parquet: not readable .*sbanet-evaluate ckpt=",
+        ),
         (drop_column, lambda run: run.predictions(), r"lacks the columns native_U; .*sbanet-evaluate"),
         (lambda run: None, lambda run: run.predictions("val"), r"val\.parquet: no such file \(there: test\)"),
     ],

@@ -41,10 +41,14 @@ def bars(table: Table, colour: dict[str, str]) -> go.Figure:
             hovertemplate="%{y:.1f} on %{customdata} expressions",
             marker_color=colour[column.title],
         )
-    return figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified")
+    return figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified").update_xaxes(
+        showgrid=False
+    )
 
 
-def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0) -> go.Figure:
+def curves(
+    rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0
+) -> go.Figure:
     """One metric over the steps, a line a row that has measured it.
 
     Args:
@@ -66,15 +70,18 @@ def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], 
                 line={"color": colour[row.name], "width": 2},
                 hovertemplate="%{y:.4g}",
             )
-    return figure.update_layout(hovermode="x unified").update_xaxes(title="step")
+    return figure.update_layout(hovermode="x unified").update_xaxes(title=_title("step"))
+
+
+def _title(text: str) -> dict:
+    return {"text": text, "font": {"size": 13}}
 
 
 def _layout(axis: str) -> dict:
     return {
-        "height": 340,
         "margin": {"l": 56, "r": 12, "t": 8, "b": 56},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "yaxis": {"title": axis, "rangemode": "tozero"},
+        "yaxis": {"title": _title(axis), "rangemode": "tozero"},
         "xaxis": {"automargin": True},
         "showlegend": True,
         "template": None,

@@ -54,6 +54,14 @@ class Section:
     cards: tuple[Card, ...]
 
 
+TITLES = {
+    "hit": "Hits",
+    "loose mask": "Loose masks",
+    "wrong object": "Wrong objects",
+    "nothing": "Nothing found",
+}
+
+
 class Gallery:
     """Makes cards for samples of some rows.
 
@@ -66,7 +74,9 @@ class Gallery:
         self.rows = tuple(rows)
         self.protocol = protocol
         self.frames = {
-            row.name: row.predictions.join(outcomes(row.predictions, protocol)).set_index("sample_id", drop=False)
+            row.name: row.predictions.join(outcomes(row.predictions, protocol)).set_index(
+                "sample_id", drop=False
+            )
             for row in rows
         }
         self.images = {
@@ -92,7 +102,13 @@ class Gallery:
         share = 100 * facts["target_pixels"] / (facts["height"] * facts["width"])
         shown = data_uri(overlay(image, target))
         return Card(
-            sample_id, facts["expression"], facts["category"], facts["tags"], float(share), shown, tuple(panels)
+            sample_id,
+            facts["expression"],
+            facts["category"],
+            facts["tags"],
+            float(share),
+            shown,
+            tuple(panels),
         )
 
     def cards(self, samples: Iterable[str]) -> tuple[Card, ...]:
@@ -108,7 +124,7 @@ class Gallery:
             samples = [sample for choice in chosen for sample in choice[outcome] if sample not in shown]
             shown.update(samples)
             if samples:
-                sections.append(Section(outcome.capitalize(), f"{meaning.capitalize()}.", self.cards(samples)))
+                sections.append(Section(TITLES[outcome], f"{meaning.capitalize()}.", self.cards(samples)))
         return sections
 
     def disagreements(self, count: int) -> Section | None:
@@ -121,7 +137,9 @@ class Gallery:
         gap = gap[first.loc[gap.index, "image"].isin(set(self.images))]
         order = gap.to_frame("gap").sort_values("gap", ascending=False, kind="stable")
         return Section(
-            "Where they disagree", "The samples on which their IoUs lie farthest apart.", self.cards(order.index[:count])
+            "Where they disagree",
+            "The samples on which their IoUs lie farthest apart.",
+            self.cards(order.index[:count]),
         )
 
     def controls(self, count: int) -> Section | None:

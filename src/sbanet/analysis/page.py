@@ -75,26 +75,30 @@ def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remark
     colour = charts.colours(rows)
     skills = breakdown(rows, by_skill, "Skill", protocol)
     categories = breakdown(models, by_category, "Category", protocol)
-    return _environment().get_template("page.html.j2").render(
-        title=title,
-        remarks=remarks,
-        colour=colour,
-        lead=_lead(comparison(models, protocol)),
-        comparison=comparison(rows, protocol),
-        controls=controls(rows, protocol),
-        outcomes=outcome_table(rows, protocol),
-        skills=skills,
-        categories=categories,
-        sizes=breakdown(rows, by_size, "Size", protocol),
-        lengths=breakdown(rows, by_length, "Length of the sentence", protocol),
-        charts={
-            "skills": charts.bars(skills, colour),
-            "categories": charts.bars(categories, colour),
-            **_curves(models, colour),
-        },
-        gallery=_gallery(rows, protocol, pictures),
-        runs=[row.run for row in models],
-        plotly=Markup(get_plotlyjs()),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            remarks=remarks,
+            colour=colour,
+            lead=_lead(comparison(models, protocol)),
+            comparison=comparison(rows, protocol),
+            controls=controls(rows, protocol),
+            outcomes=outcome_table(rows, protocol),
+            skills=skills,
+            categories=categories,
+            sizes=breakdown(models, by_size, "Size", protocol),
+            lengths=breakdown(models, by_length, "Words", protocol),
+            charts={
+                "skills": charts.bars(skills, colour),
+                "categories": charts.bars(categories, colour),
+                **_curves(models, colour),
+            },
+            gallery=_gallery(rows, protocol, pictures),
+            runs=[row.run for row in models],
+            plotly=Markup(get_plotlyjs()),
+        )
     )
 
 
@@ -105,7 +109,9 @@ def controls(rows: Sequence[Row], protocol: str) -> list[Control]:
         model = next((row for row in rows if row.run is control.run and not row.control), None)
         if control.control and model is not None:
             whole, left = (100 * measure(row.predictions, protocol).mIoU for row in (model, control))
-            found.append(Control(control.name, model.name, whole, left, 100 * left / whole if whole else 100.0))
+            found.append(
+                Control(control.name, model.name, whole, left, 100 * left / whole if whole else 100.0)
+            )
     return found
 
 

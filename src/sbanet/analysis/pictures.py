@@ -78,7 +78,8 @@ def overlay(
         tinted = (1 - opacity) * picture[inside > 0] + opacity * np.array(colour)
         picture[inside > 0] = tinted.round().astype(np.uint8)
         _outline(picture, inside, colour, 1)
-    outline = _fit(target, shape)
+    # Around the object, not on it: a contour would cover a vehicle of ten pixels.
+    outline = cv2.dilate(_fit(target, shape), np.ones((5, 5), np.uint8))
     _outline(picture, outline, (0, 0, 0), 3)
     _outline(picture, outline, (255, 255, 255), 1)
     return picture
@@ -91,7 +92,9 @@ def data_uri(picture: np.ndarray, quality: int = 82) -> str:
         picture: (H, W, 3) uint8 RGB.
         quality: of the JPEG, 1 to 100.
     """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     if not done:
         raise ValueError(f"picture: got {picture.shape} {picture.dtype}, expected (H, W, 3) uint8")
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
@@ -114,7 +117,9 @@ def choose(
     Returns:
         outcome -> sample ids; every outcome is a key.
     """
-    frame = predictions[["sample_id", "image", "category", "target_pixels"]].join(outcomes(predictions, protocol))
+    frame = predictions[["sample_id", "image", "category", "target_pixels"]].join(
+        outcomes(predictions, protocol)
+    )
     frame = frame[frame["image"].isin(set(images))]
     chosen = {}
     for outcome in OUTCOMES:

@@ -67,11 +67,15 @@ class Run:
         """
         path = self.folder / "run.json"
         if not path.is_file():
-            raise RunFolderError(f"{path}: no such file; expected the folder of a run (sbanet-train writes it)")
+            raise RunFolderError(
+                f"{path}: no such file; expected the folder of a run (sbanet-train writes it)"
+            )
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RunFolderError(f"{path}: not readable ({error}); start the run once more to rewrite it") from None
+            raise RunFolderError(
+                f"{path}: not readable ({error}); start the run once more to rewrite it"
+            ) from None
         if not isinstance(facts, dict) or "run_id" not in facts:
             raise RunFolderError(f"{path}: has no run_id; expected the run.json that sbanet-train writes")
         return facts
@@ -159,11 +163,15 @@ def find_runs(folders: Iterable[Path | str]) -> list[Run]:
     found: dict[Path, Run] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise RunFolderError(f"{folder}: no such folder; expected the folder of a run, or one with runs below it")
+            raise RunFolderError(
+                f"{folder}: no such folder; expected the folder of a run, or one with runs below it"
+            )
         # A folder that is itself meant as a run gets the error of its missing run.json only when read.
         files = [folder / "run.json"] if (folder / "run.json").exists() else sorted(folder.rglob("run.json"))
         if not files:
-            raise RunFolderError(f"{folder}: no run.json in it or below it; expected a folder that sbanet-train wrote")
+            raise RunFolderError(
+                f"{folder}: no run.json in it or below it; expected a folder that sbanet-train wrote"
+            )
         for file in files:
             found.setdefault(file.parent.resolve(), Run(file.parent))
     return list(found.values())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+import rich.box
 import rich.table
 from rich.text import Text
 
@@ -84,7 +85,9 @@ class Table:
         """A GitHub table under its title and note, the best values in bold."""
         lines = [f"### {self.title}", "", self.note, ""]
         lines.append("| " + " | ".join(_cell(column.title) for column in self.columns) + " |")
-        lines.append("|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|")
+        lines.append(
+            "|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|"
+        )
         best = [self.best(column) for column in range(len(self.columns))]
         for row, cells in enumerate(self.rows):
             texts = [_cell(column.text(cell)) for column, cell in zip(self.columns, cells, strict=True)]
@@ -94,9 +97,20 @@ class Table:
 
     def rich(self) -> rich.table.Table:
         """For the terminal, the best values in bold."""
-        table = rich.table.Table(title=self.title, caption=self.note, title_justify="left", caption_justify="left")
+        table = rich.table.Table(
+            title=self.title,
+            caption=self.note,
+            title_justify="left",
+            caption_justify="left",
+            box=rich.box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
+        )
         for index, column in enumerate(self.columns):
-            table.add_column(Text(column.title), justify="left" if self.is_text(index) else "right")
+            # Numbers stay whole in a narrow terminal: their titles go over two lines, and names wrap first.
+            words = self.is_text(index)
+            title = Text(column.title if words else column.title.replace(" ", "\n"))
+            table.add_column(title, justify="left" if words else "right", no_wrap=not words)
         best = [self.best(column) for column in range(len(self.columns))]
         for row, cells in enumerate(self.rows):
             style = "dim" if row in self.controls else ""
@@ -139,7 +153,9 @@ def summary(predictions: Mapping[str, pd.DataFrame], protocol: str = "network") 
     return {"models": {name: measure(frame, protocol).as_dict() for name, frame in predictions.items()}}
 
 
-def comparison(rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = (0.5, 0.7, 0.9)) -> Table:
+def comparison(
+    rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = (0.5, 0.7, 0.9)
+) -> Table:
     """One line a row: what it scores (in percent) and what it costs.
 
     Args:
@@ -189,7 +205,9 @@ def breakdown(
         values = []
         for row, members in zip(rows, groups, strict=True):
             positions = members.rows(group)
-            values.append(_percent(row.predictions.iloc[positions], protocol, metric) if len(positions) else None)
+            values.append(
+                _percent(row.predictions.iloc[positions], protocol, metric) if len(positions) else None
+            )
         cells.append((group, len(groups[0].rows(group)), *values))
     return Table(f"{metric} by {title.lower()}", _note(rows, protocol, "in percent"), columns, tuple(cells))
 
@@ -204,7 +222,9 @@ def _percent(predictions: pd.DataFrame, protocol: str, metric: str) -> float:
 def _costs(row: Row) -> tuple[Cell, Cell, Cell]:
     """Parameters (millions), multiply-adds (billions), training images a second; a control repeats none."""
     facts = {} if row.control else row.run.facts
-    parameters, adds, speed = (facts.get(key) for key in ("parameters", "multiply_adds", "train_images_per_second"))
+    parameters, adds, speed = (
+        facts.get(key) for key in ("parameters", "multiply_adds", "train_images_per_second")
+    )
     return (
         parameters / 1e6 if parameters is not None else None,
         adds / 1e9 if adds is not None else None,
@@ -217,7 +237,9 @@ def _note(rows: Sequence[Row], protocol: str, unit: str) -> str:
     first = rows[0].predictions
     split = ", ".join(map(str, first["split"].unique()))
     dataset = ", ".join(map(str, first["dataset"].unique()))
-    note = f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
+    note = (
+        f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
+    )
     samples = set(first["sample_id"])
     if any(set(row.predictions["sample_id"]) != samples for row in rows[1:]):
         counts = {row.name: len(row.predictions) for row in rows}
