@@ -72,8 +72,9 @@ def prediction_rows(skill: float, seed: int, scenes: int, wrong_sentence: bool =
             tags = rng.choice(SKILLS, size=int(rng.integers(1, 4)), replace=False).tolist()
             rows.append(
                 {
-                    "sample_id": f"scene{number}-{index}", "image": str(number), "expression": objects[spoken]["text"],
-                    "category": objects[index]["category"], "tags": tags, "split": "test", "dataset": "aeroscenes",
+                    "sample_id": f"scene{number}-{index}", "image": str(number),
+                    "expression": objects[spoken]["text"], "category": objects[index]["category"],
+                    "tags": tags, "split": "test", "dataset": "aeroscenes",
                     "height": SIZE, "width": SIZE, "target_pixels": int(target.sum()),
                     "network_I": inter, "network_U": union, "native_I": inter, "native_U": union,
                     "target_rle": rle(target), "prediction_rle": rle(prediction),

@@ -10,7 +10,7 @@ from sbanet.analysis.rows import Row
 from sbanet.analysis.tables import Table
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8a6fdf", "#999933")
-"""One colour a row of the comparison; told apart also by readers who see few colours (after Okabe and Ito)."""
+"""One colour a row of the comparison, told apart by readers of every colour vision (after Okabe and Ito)."""
 
 CONTROL = "#8c8c8c"
 

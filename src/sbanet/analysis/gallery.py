@@ -149,7 +149,7 @@ class Gallery:
             return None
         return Section(
             "Another sentence",
-            "Hits, and what the same model marks when it is asked for another object of the image. The score still "
-            "counts the first object, so a model that listens scores low here.",
+            "Hits, and what the same model marks when it is asked for another object of the image. The score "
+            "still counts the first object, so a model that listens scores low here.",
             self.cards(samples),
         )

@@ -61,8 +61,10 @@ def by_size(predictions: pd.DataFrame, edges: Sequence[float] = SIZE_EDGES) -> G
         edges: rising shares in (0, 1); an edge belongs to the group above it.
     """
     percent = [f"{100 * edge:g}" for edge in edges]
+    between = [f"{low} to {high} %" for low, high in pairwise(percent)]
+    names = [f"below {percent[0]} %", *between, f"{percent[-1]} % and more"] if percent else []
     share = predictions["target_pixels"] / (predictions["height"] * predictions["width"])
-    return _by_edges(share.to_numpy(), edges, percent, " %")
+    return _by_edges(share.to_numpy(), edges, names)
 
 
 def by_length(predictions: pd.DataFrame, edges: Sequence[int] = LENGTH_EDGES) -> Groups:
@@ -73,7 +75,9 @@ def by_length(predictions: pd.DataFrame, edges: Sequence[int] = LENGTH_EDGES) ->
         edges: rising numbers of words; an edge belongs to the group above it.
     """
     words = predictions["expression"].str.split().str.len().to_numpy()
-    return _by_edges(words, edges, [str(edge) for edge in edges], " words")
+    between = [f"{low} to {high - 1} words" for low, high in pairwise(edges)]
+    names = [f"below {edges[0]} words", *between, f"{edges[-1]} words and more"] if edges else []
+    return _by_edges(words, edges, names)
 
 
 def _by_frequency(members: pd.DataFrame) -> Groups:
@@ -81,12 +85,10 @@ def _by_frequency(members: pd.DataFrame) -> Groups:
     return Groups(members, tuple(sorted(counts.index, key=lambda group: (-counts[group], group))))
 
 
-def _by_edges(values: np.ndarray, edges: Sequence[float], texts: Sequence[str], unit: str) -> Groups:
+def _by_edges(values: np.ndarray, edges: Sequence[float], names: Sequence[str]) -> Groups:
     """Half-open bins [a, b); empty bins are left out of the order."""
     if not edges or any(low >= high for low, high in pairwise(edges)):
         raise ValueError(f"edges: got {list(edges)}, expected at least one, rising")
-    between = [f"{low} to {high}" for low, high in pairwise(texts)]
-    names = np.array([f"{name}{unit}" for name in (f"below {texts[0]}", *between, f"{texts[-1]} and more")])
     bins = np.digitize(values, edges)
-    members = pd.DataFrame({"row": np.arange(len(values)), "group": names[bins]})
-    return Groups(members, tuple(str(names[index]) for index in np.unique(bins)))
+    members = pd.DataFrame({"row": np.arange(len(values)), "group": np.array(names)[bins]})
+    return Groups(members, tuple(names[index] for index in np.unique(bins)))

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control beside its model: both mIoUs, and the share of the model's that the control keeps, in percent."""
+    """A control beside its model: both mIoUs, and the share that the control keeps, all in percent."""
 
     name: str
     model: str
@@ -74,7 +74,6 @@ def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remark
     models = [row for row in rows if not row.control]
     colour = charts.colours(rows)
     skills = breakdown(rows, by_skill, "Skill", protocol)
-    categories = breakdown(models, by_category, "Category", protocol)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -87,12 +86,11 @@ def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remark
             controls=controls(rows, protocol),
             outcomes=outcome_table(rows, protocol),
             skills=skills,
-            categories=categories,
+            categories=breakdown(models, by_category, "Category", protocol),
             sizes=breakdown(models, by_size, "Size", protocol),
             lengths=breakdown(models, by_length, "Words", protocol),
             charts={
                 "skills": charts.bars(skills, colour),
-                "categories": charts.bars(categories, colour),
                 **_curves(models, colour),
             },
             gallery=_gallery(rows, protocol, pictures),
@@ -103,7 +101,7 @@ def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remark
 
 
 def controls(rows: Sequence[Row], protocol: str) -> list[Control]:
-    """Every control beside the row of its own run; controls whose model is not among the rows are left out."""
+    """Every control beside the row of its own run; those whose model is not among the rows are left out."""
     found = []
     for control in rows:
         model = next((row for row in rows if row.run is control.run and not row.control), None)

@@ -79,9 +79,9 @@ def overlay(
         picture[inside > 0] = tinted.round().astype(np.uint8)
         _outline(picture, inside, colour, 1)
     # Around the object, not on it: a contour would cover a vehicle of ten pixels.
-    outline = cv2.dilate(_fit(target, shape), np.ones((5, 5), np.uint8))
-    _outline(picture, outline, (0, 0, 0), 3)
-    _outline(picture, outline, (255, 255, 255), 1)
+    outline = cv2.dilate(_fit(target, shape), np.ones((9, 9), np.uint8))
+    _outline(picture, outline, (0, 0, 0), 4)
+    _outline(picture, outline, (255, 255, 255), 2)
     return picture
 
 

@@ -2,7 +2,7 @@
 
     run.json                            facts: config, versions, costs, status
     metrics.csv                         curves: a row a logged step, empty cells where nothing was measured
-    predictions/<file>.parquet          a row a (image, expression); <file> is a split, or a split and a condition
+    predictions/<file>.parquet          a row a (image, expression); a file a split or condition
     predictions/images/<image>.jpg      thumbnails of some of the images
 
 Nothing here needs torch, a checkpoint, the dataset or a server.
@@ -40,7 +40,7 @@ def image_file_name(image: str) -> str:
         image: the image's key; a path, or a scene number.
 
     Returns:
-        The key itself where it is a plain name, else its readable part and a digest that keeps two keys apart.
+        The key itself where it is a plain name, else its readable part and a digest that keeps keys apart.
     """
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", image)
     if plain == image and 0 < len(plain) <= 80 and not plain.startswith("."):

@@ -1,0 +1,133 @@
+"""Overlays show what they claim, and the choice of samples is fair and repeatable."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from sbanet.analysis.gallery import Gallery
+from sbanet.analysis.outcomes import OUTCOMES, outcomes
+from sbanet.analysis.pictures import FILL, choose, data_uri, decode, overlay, read_image
+from sbanet.analysis.rows import rows_of
+from sbanet.analysis.runs import Run, RunFolderError
+
+
+@pytest.fixture
+def square() -> np.ndarray:
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 30:50] = True
+    return mask
+
+
+def test_decode_restores_the_mask(square: np.ndarray) -> None:
+    counts = coco.encode(np.asfortranarray(square, dtype=np.uint8))["counts"].decode()
+    np.testing.assert_array_equal(decode(counts, 40, 60), square)
+
+
+def test_prediction_is_filled_and_target_is_outlined(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    elsewhere = np.roll(square, (15, -25), axis=(0, 1))
+    picture = overlay(image, square, elsewhere, size=240, opacity=1.0)
+    assert picture.shape == (160, 240, 3)
+    row, column = (int(4 * c) for c in np.argwhere(elsewhere).mean(0))
+    assert picture[row, column].tolist() == list(FILL)
+    inside_target = picture[4 * 12 : 4 * 18, 4 * 33 : 4 * 47]
+    assert (inside_target == 100).all(), "the contour must not cover the object"
+    assert (picture[4 * 10 - 8 : 4 * 10, 4 * 35 : 4 * 45] == 255).all(-1).any(), "no contour above the target"
+    assert (picture[:20] == 100).all()
+
+
+def test_thumbnails_of_another_size_than_the_mask(square: np.ndarray) -> None:
+    small = overlay(np.full((20, 30, 3), 100, np.uint8), square, square, size=240, opacity=1.0)
+    assert small[60, 160].tolist() == list(FILL)
+
+
+def test_overlay_leaves_the_image_alone(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    overlay(image, square, square, size=60)
+    assert (image == 100).all()
+
+
+def test_data_uri_is_a_jpeg_in_the_right_colours() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 255
+    head, _, body = data_uri(red).partition(",")
+    assert head == "data:image/jpeg;base64"
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(body), np.uint8), cv2.IMREAD_COLOR)
+    assert image[8, 8, 2] > 240
+    assert image[8, 8, 0] < 20
+
+
+def test_a_thumbnail_that_is_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_text("half")
+    with pytest.raises(RunFolderError, match=r"0\.jpg: not a picture"):
+        read_image(tmp_path / "0.jpg")
+
+
+def test_choice_is_the_same_for_shuffled_rows(runs: dict[str, Run]) -> None:
+    frame = runs["pwam"].predictions()
+    images = set(frame["image"])
+    chosen = choose(frame, images, count=5)
+    assert chosen == choose(frame.sample(frac=1, random_state=3), images, count=5)
+    assert list(chosen) == list(OUTCOMES)
+    assert all(chosen.values())
+    outcome = outcomes(frame)["outcome"].set_axis(frame["sample_id"])
+    for name, samples in chosen.items():
+        assert set(outcome[samples]) == {name}
+
+
+def test_categories_take_turns_the_best_hit_first(runs: dict[str, Run]) -> None:
+    frame = runs["sbanet"].predictions()
+    hits = choose(frame, set(frame["image"]), count=5)["hit"]
+    by_id = frame.set_index("sample_id")
+    assert by_id.loc[hits, "category"].nunique() == 5
+    iou = outcomes(frame)["iou"].set_axis(frame["sample_id"])
+    assert iou[hits[0]] == iou.max()
+
+
+def test_only_images_that_can_be_shown_are_chosen(runs: dict[str, Run]) -> None:
+    chosen = choose(runs["sbanet"].predictions(), {"4"}, count=9)
+    assert {sample.split("-")[0] for samples in chosen.values() for sample in samples} == {"scene4"}
+
+
+def test_gallery_puts_all_models_side_by_side_and_repeats_nothing(runs: dict[str, Run]) -> None:
+    gallery = Gallery(rows_of(list(runs.values()))[:2])
+    sections = gallery.by_outcome(2)
+    assert [section.title for section in sections] == [
+        "Hits",
+        "Loose masks",
+        "Wrong objects",
+        "Nothing found",
+    ]
+    cards = [card for section in sections for card in section.cards]
+    assert len({card.sample_id for card in cards}) == len(cards)
+    assert all([panel.name for panel in card.panels] == ["sbanet", "pwam"] for card in cards)
+    assert all(panel.expression is None for card in cards for panel in card.panels)
+
+
+def test_disagreements_are_the_widest_gaps(runs: dict[str, Run]) -> None:
+    gallery = Gallery(rows_of(list(runs.values()))[:2])
+    section = gallery.disagreements(3)
+    assert section is not None
+    shown = [abs(card.panels[0].iou - card.panels[1].iou) for card in section.cards]
+    assert shown == sorted(shown, reverse=True)
+    ious = [outcomes(run.predictions())["iou"] for run in runs.values()]
+    showable = runs["sbanet"].predictions()["image"].isin(set(gallery.images))
+    assert shown[0] == (ious[0] - ious[1]).abs()[showable].max()
+    assert Gallery(gallery.rows[:1]).disagreements(3) is None
+
+
+def test_a_control_shows_the_sentence_it_was_asked(runs: dict[str, Run]) -> None:
+    model, _, control = rows_of(list(runs.values()))
+    section = Gallery([model, control]).controls(2)
+    assert section is not None
+    for card in section.cards:
+        own, other = card.panels
+        assert own.outcome == "hit"
+        assert own.expression is None
+        assert other.expression not in (None, card.expression)

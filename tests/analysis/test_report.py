@@ -1,0 +1,110 @@
+"""The command `sbanet-report`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sbanet.analysis.runs import Run
+from sbanet.report import Options, main, parse
+
+MakeRun = Callable[..., Run]
+
+
+def test_writes_what_it_was_asked_for(
+    runs: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "demo" / "index.html"
+    folders = [str(run.folder) for run in runs.values()]
+    assert main([*folders, f"out={out}", "format=html,markdown", "title=A = B", "pictures=1"]) == 0
+    assert "<h1>A = B</h1>" in out.read_text(encoding="utf-8")
+    assert "| sbanet, wrong sentence |" in out.with_suffix(".md").read_text(encoding="utf-8")
+    printed = capsys.readouterr()
+    assert "mIoU by skill" in printed.out
+    assert f"Wrote {out}" in printed.out
+    assert printed.err == ""
+
+
+def test_markdown_alone(runs: dict[str, Run], tmp_path: Path) -> None:
+    assert (
+        main([str(runs["pwam"].folder), f"out={tmp_path / 'v1.2'}", "format=markdown", "protocol=native"])
+        == 0
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["v1.2.md"]
+    assert "protocol native" in (tmp_path / "v1.2.md").read_text(encoding="utf-8")
+
+
+def test_values_are_literal_and_folders_may_hold_an_equals_sign(tmp_path: Path) -> None:
+    folder = tmp_path / "lr=0.1"
+    folder.mkdir()
+    options = parse([str(folder), "out=epoch=3 [x].html", "title="])
+    assert options == Options(folders=(folder,), out=Path("epoch=3 [x].html"), title="")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs", "slit=test"], "unknown key 'slit' in 'slit=test'; known: out, split, protocol, format"),
+        (["runs", "--fast"], "unknown option '--fast'; keys are written key=value"),
+        (["runs", "protocol=both"], "protocol: got 'both', expected one of network, native"),
+        (["runs", "format=html,latex"], "format: got 'latex', expected one of html, markdown"),
+        (["runs", "pictures=-1"], "pictures: got '-1', expected a number"),
+        (["split=val"], "no run folder given"),
+        (["no/such/folder"], "no/such/folder: no such folder"),
+    ],
+)
+def test_one_clear_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"sbanet-report: {message}")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_that_no_run_has(runs: dict[str, Run], capsys: pytest.CaptureFixture) -> None:
+    assert main([str(runs["pwam"].folder), "split=val"]) == 2
+    assert "val.parquet: no such file (there: test); write it with sbanet-evaluate" in capsys.readouterr().err
+
+
+def test_a_run_without_predictions_is_left_out_and_named(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    make_run("runs/a", scenes=2)
+    (make_run("runs/b", scenes=2).folder / "predictions" / "test.parquet").unlink()
+    out = tmp_path / "page.html"
+    assert main([str(tmp_path / "runs"), f"out={out}", "pictures=0"]) == 0
+    assert "sbanet-report: left out: " in capsys.readouterr().err
+    assert "Left out: " in out.read_text(encoding="utf-8")
+
+
+def test_no_arguments_is_a_wrong_command_line(capsys: pytest.CaptureFixture) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("Usage: sbanet-report")
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("from sbanet.report import main; main(['--help'])", {"torch", "pandas", "plotly", "rich", "cv2"}),
+        (
+            "import sbanet.report, sbanet.analysis.page, sbanet.analysis.tables, sbanet.scores",
+            {"torch", "lightning", "hydra", "omegaconf", "transformers", "timm"},
+        ),
+    ],
+)
+def test_imports_are_few(code: str, absent: set[str]) -> None:
+    command = f"{code}; import sys; sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert absent & set(done.stderr.split()) == set()
