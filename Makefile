@@ -1,0 +1,48 @@
+# The targets use the active interpreter if it runs this checkout, else an environment in .venv that they make.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint
+
+RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
+	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
+	sys.exit(not (here and importlib.util.find_spec("lightning")))
+
+ifndef PYTHON
+ifeq ($(shell python3 -c '$(RUNS_HERE)' 2>/dev/null && echo yes),yes)
+PYTHON := python3
+else
+PYTHON := .venv/bin/python
+ENVIRONMENT := .venv/.complete
+endif
+endif
+
+# One thread a process: two processes with two threads each are slower on two cores than with one.
+PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(ENVIRONMENT) ## make the environment, unless the active one runs this checkout
+	@$(PYTHON) -c 'import sys, sbanet; print("sbanet", sbanet.__version__, "runs with", sys.executable)'
+
+demo: $(ENVIRONMENT) ## train two models on drawn scenes, compare them, write runs/demo/index.html
+	$(PYTHON) -m sbanet.demo
+
+test: $(ENVIRONMENT) ## run the tests that take seconds
+	$(PYTEST)
+
+test-slow: $(ENVIRONMENT) ## run the tests that take minutes
+	$(PYTEST) -m slow
+
+lint: $(ENVIRONMENT) ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+.venv/.complete: pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sbanet needs Python 3.11 or newer; python3 is $$(python3 --version)"; exit 1; }
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --editable '.[dev]'
+	touch $@
