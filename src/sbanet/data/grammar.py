@@ -35,13 +35,13 @@ SKILLS = ("category", "colour", "size", "shape", "position", "relation", "compar
 STANDARD_MIX: Mapping[str, float] = MappingProxyType(
     {
         "category": 0.08,
-        "colour": 0.13,
-        "size": 0.11,
-        "shape": 0.09,
-        "position": 0.18,
-        "relation": 0.24,
+        "colour": 0.11,
+        "size": 0.15,
+        "shape": 0.12,
+        "position": 0.17,
+        "relation": 0.21,
         "comparison": 0.09,
-        "ordinal": 0.08,
+        "ordinal": 0.07,
     }
 )
 """How often each skill is asked for at standard difficulty."""

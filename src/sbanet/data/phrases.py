@@ -37,9 +37,11 @@ class Noun(NamedTuple):
 
     def text(self, rng: np.random.Generator) -> str:
         """The phrase, its adjectives in an order drawn from `rng`."""
-        adjectives = list(self.adjectives)
-        if len(adjectives) > 1:
-            rng.shuffle(adjectives)
+        # Only `random` is drawn from: unlike `shuffle`, its stream is the same in every version of numpy.
+        adjectives: list[str] = []
+        for adjective in self.adjectives:
+            place = int(rng.random() * (len(adjectives) + 1)) if adjectives else 0
+            adjectives.insert(place, adjective)
         return " ".join([*adjectives, self.category, *([self.place] if self.place else [])])
 
 

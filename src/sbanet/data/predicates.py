@@ -2,7 +2,8 @@
 
 Every phrase has an `Extension`, two sets of objects: *strict*, those of which a picky reader would say it,
 and *lenient*, all of which a generous one could. Between them lies the margin that keeps truth off the
-knife's edge. x grows to the right, y downwards, (x, y) is the middle of an object's box, A its visible pixels.
+knife's edge. x grows to the right, y downwards, (x, y) is the middle of an object's box, A the number of its
+visible pixels.
 
 Position. The image is a 3x3 grid of thirds, and a phrase names one of its cells.
     strict: (x, y) lies in the cell, `position` (a fraction of the side) or more from its inner borders.
