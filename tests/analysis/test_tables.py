@@ -37,6 +37,13 @@ def test_rows_are_the_runs_then_their_controls(rows: list[Row]) -> None:
     ]
 
 
+def test_another_split_is_no_control(make_run: MakeRun) -> None:
+    run = make_run(scenes=1)
+    run.predictions("test").to_parquet(run.folder / "predictions" / "val.parquet")
+    assert [row.file for row in rows_of([run], "test")] == ["test"]
+    assert [row.file for row in rows_of([run], "val")] == ["val"]
+
+
 def test_names_are_told_apart_by_seed_else_by_run_id(make_run: MakeRun) -> None:
     seeds = [make_run(f"a/{seed}", seed=seed, scenes=1) for seed in (1, 2)]
     assert [row.name for row in rows_of(seeds)] == ["sbanet (seed 1)", "sbanet (seed 2)"]
