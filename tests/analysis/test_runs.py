@@ -76,6 +76,12 @@ def break_parquet(run: Run) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def repeat_sample(run: Run) -> None:
+    path = run.folder / "predictions" / "test.parquet"
+    frame = pd.read_parquet(path)
+    pd.concat([frame, frame[:1]]).to_parquet(path)
+
+
 def drop_column(run: Run) -> None:
     path = run.folder / "predictions" / "test.parquet"
     pd.read_parquet(path).drop(columns="native_U").to_parquet(path)
@@ -100,6 +106,7 @@ def drop_column(run: Run) -> None:
             r"test\.parquet: not readable .*sbanet-evaluate",
         ),
         (drop_column, lambda run: run.predictions(), r"lacks the columns native_U; .*sbanet-evaluate"),
+        (repeat_sample, lambda run: run.predictions(), "sample 'scene0-0' occurs more than once"),
         (lambda run: None, lambda run: run.predictions("val"), r"val\.parquet: no such file \(there: test\)"),
     ],
 )

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sbanet.analysis.groups import by_size, by_skill
 from sbanet.analysis.outcomes import outcome_table, outcomes
+from sbanet.analysis.page import controls
 from sbanet.analysis.rows import Row, rows_of
 from sbanet.analysis.runs import Run
 from sbanet.analysis.tables import Column, Table, breakdown, comparison, measure, summary
@@ -90,6 +91,18 @@ def test_rows_over_other_samples_are_called_not_comparable(rows: list[Row], make
         [rows[0], fewer]
     ).note  # fmt: skip
     assert "NOT COMPARABLE" not in comparison(rows).note
+
+
+def test_a_control_may_cover_fewer_samples_and_says_so(make_run: MakeRun) -> None:
+    run = make_run(scenes=4, control=True)
+    path = run.folder / "predictions" / "test_wrong_sentence.parquet"
+    pd.read_parquet(path).iloc[:10].to_parquet(path)
+    rows = rows_of([run])
+    note = comparison(rows).note
+    assert "NOT COMPARABLE" not in note
+    assert "Controls on a part of the samples: sbanet, wrong sentence 10." in note
+    (control,) = controls(rows, "network")
+    assert control.model_score == 100 * measure(rows[0].predictions.iloc[:10], "network").mIoU
 
 
 def test_breakdown_scores_each_group_alone(rows: list[Row]) -> None:

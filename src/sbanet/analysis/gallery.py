@@ -73,12 +73,8 @@ class Gallery:
     def __init__(self, rows: Sequence[Row], protocol: str = "network") -> None:
         self.rows = tuple(rows)
         self.protocol = protocol
-        self.frames = {
-            row.name: row.predictions.join(outcomes(row.predictions, protocol)).set_index(
-                "sample_id", drop=False
-            )
-            for row in rows
-        }
+        judged = {row.name: row.predictions.join(outcomes(row.predictions, protocol)) for row in rows}
+        self.frames = {name: frame.set_index("sample_id", drop=False) for name, frame in judged.items()}
         self.images = {
             image: path
             for run in {row.run.folder: row.run for row in rows}.values()
@@ -102,13 +98,13 @@ class Gallery:
         share = 100 * facts["target_pixels"] / (facts["height"] * facts["width"])
         shown = data_uri(overlay(image, target))
         return Card(
-            sample_id,
-            facts["expression"],
-            facts["category"],
-            facts["tags"],
-            float(share),
-            shown,
-            tuple(panels),
+            sample_id=sample_id,
+            expression=facts["expression"],
+            category=facts["category"],
+            tags=facts["tags"],
+            share=float(share),
+            target=shown,
+            panels=tuple(panels),
         )
 
     def cards(self, samples: Iterable[str]) -> tuple[Card, ...]:

@@ -101,15 +101,20 @@ def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remark
 
 
 def controls(rows: Sequence[Row], protocol: str) -> list[Control]:
-    """Every control beside the row of its own run; those whose model is not among the rows are left out."""
+    """Every control beside the row of its own run, both measured on the samples of the control.
+
+    Not every sample has a control (an image with a single object has no other sentence to lend). Controls
+    whose model is not among the rows are left out.
+    """
     found = []
     for control in rows:
-        model = next((row for row in rows if row.run is control.run and not row.control), None)
+        model = next((row for row in rows if row.run == control.run and not row.control), None)
         if control.control and model is not None:
-            whole, left = (100 * measure(row.predictions, protocol).mIoU for row in (model, control))
-            found.append(
-                Control(control.name, model.name, whole, left, 100 * left / whole if whole else 100.0)
-            )
+            same = model.predictions["sample_id"].isin(control.predictions["sample_id"])
+            whole = 100 * measure(model.predictions[same], protocol).mIoU
+            left = 100 * measure(control.predictions, protocol).mIoU
+            kept = 100 * left / whole if whole else 100.0
+            found.append(Control(control.name, model.name, whole, left, kept))
     return found
 
 
@@ -144,7 +149,7 @@ def _gallery(rows: Sequence[Row], protocol: str, count: int) -> list[Section]:
     gallery = Gallery(models, protocol)
     sections: list[Section | None] = [*gallery.by_outcome(count), gallery.disagreements(2 * count)]
     for model in models:
-        asked = [row for row in rows if row.control and row.run is model.run]
+        asked = [row for row in rows if row.control and row.run == model.run]
         sections.append(Gallery([model, *asked], protocol).controls(count) if asked else None)
     return [section for section in sections if section is not None]
 

@@ -123,7 +123,8 @@ class Run:
             file: the split, or the split and a condition ("test_wrong_sentence").
 
         Raises:
-            RunFolderError: no such file, a half-written one, or one without the columns of the contract.
+            RunFolderError: no such file, a half-written one, one without the columns of the contract, or one
+                with a sample twice.
         """
         path = self.folder / "predictions" / f"{file}.parquet"
         remedy = f"write it with sbanet-evaluate ckpt={self.folder / 'checkpoints' / 'best.ckpt'}"
@@ -138,6 +139,9 @@ class Run:
         if missing or frame.empty:
             what = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
             raise RunFolderError(f"{path}: {what}; {remedy}")
+        if not frame["sample_id"].is_unique:
+            twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
+            raise RunFolderError(f"{path}: sample {twice!r} occurs more than once; {remedy}")
         # A sample without tags may come back as None or as NaN.
         frame["tags"] = [tuple(tags) if isinstance(tags, Iterable) else () for tags in frame["tags"]]
         return frame

@@ -241,9 +241,13 @@ def _note(rows: Sequence[Row], protocol: str, unit: str) -> str:
         f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
     )
     samples = set(first["sample_id"])
-    if any(set(row.predictions["sample_id"]) != samples for row in rows[1:]):
-        counts = {row.name: len(row.predictions) for row in rows}
+    others = [row for row in rows if set(row.predictions["sample_id"]) != samples]
+    if any(not row.control for row in others):
+        counts = {row.name: len(row.predictions) for row in rows if not row.control}
         note += f" NOT COMPARABLE, the rows cover different samples: {_listed(counts)}."
+    fewer = {row.name: len(row.predictions) for row in others if row.control}
+    if fewer:
+        note += f" Controls on a part of the samples: {_listed(fewer)}."
     return note
 
 
