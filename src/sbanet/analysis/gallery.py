@@ -140,8 +140,12 @@ class Gallery:
 
     def controls(self, count: int) -> Section | None:
         """For the hits of the first row: what the same model answers to another sentence."""
-        samples = choose(self.rows[0].predictions, self.images, count, self.protocol)["hit"]
-        if len(self.rows) < 2 or not samples:
+        if len(self.rows) < 2:
+            return None
+        own = self.rows[0].predictions
+        asked_twice = own[own["sample_id"].isin(self.rows[1].predictions["sample_id"])]
+        samples = choose(asked_twice, self.images, count, self.protocol)["hit"]
+        if not samples:
             return None
         return Section(
             "Another sentence",
