@@ -49,8 +49,8 @@ def fits(value: Any, annotation: Any) -> bool:
         value: a plain value, or a node of the config.
         annotation: an evaluated annotation.
     """
-    if isinstance(value, DictConfig) and "_target_" in value:
-        return True  # what it builds is not known before it is built
+    if annotation is Any or (isinstance(value, DictConfig) and "_target_" in value):
+        return True  # what a node builds is not known before it is built
     origin, members = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, member) for member in members)

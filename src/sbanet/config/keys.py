@@ -70,6 +70,8 @@ def _groups_of(tree: Path) -> Iterator[str]:
 def _dotted(node: Any, prefix: str = "") -> Iterator[str]:
     if isinstance(node, Mapping):
         for name, value in node.items():
+            if str(name).startswith("_"):
+                continue  # `_target_` and the like are Hydra's
             key = f"{prefix}{name}"
             yield key
             yield from _dotted(value, f"{key}.")
