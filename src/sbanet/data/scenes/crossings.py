@@ -70,8 +70,10 @@ def dam(sketch: Sketch, dice: Dice) -> None:
         sketch.ground(ellipse(x, y, 0.06, dice.uniform(0.1, 0.22), 12), FOAM.shaded(0.84))
     for k in (5, 6, 7):
         sketch.ground(ellipse(float(foot[k, 0]), below, 0.04, dice.uniform(0.08, 0.15), 10), FOAM)
-    sketch.part(band(crest, foot), wall.shaded(0.8))
-    sketch.part(band(crest, moved(crest, 0, 0.42 * thick)), wall.shaded(1.12))
+    for face in band(crest, foot):
+        sketch.part(face, wall.shaded(0.8))
+    for top in band(crest, moved(crest, 0, 0.42 * thick)):
+        sketch.part(top, wall.shaded(1.12))
     line = max(0.02, 0.6 * sketch.pixel)
     for a, b in pairwise(crest):
         sketch.part(stroke(a[0], a[1] + 0.2 * thick, b[0], b[1] + 0.2 * thick, line), Paint((84, 84, 88)))

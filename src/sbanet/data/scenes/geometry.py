@@ -3,7 +3,7 @@
 A *heading* counts 1/256 turns, clockwise on the image (x right, y down); 0 points right. Cosines are rounded
 to 2^-14, and only element-wise double arithmetic follows: no fused or reordered sums that could depend on the
 processor.
-Points are (N, 2) float64 arrays.
+Polygons are (N, 2) float64 arrays, all of them convex.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 TURN = 256
@@ -90,8 +91,14 @@ def stroke(x0: float, y0: float, x1: float, y1: float, width: float) -> np.ndarr
 
 
 def band(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The polygon between two lines that run the same way."""
-    return np.concatenate([left, right[::-1]])
+    """The ground between two lines (N, 2) that run the same way, as quadrilaterals (N - 1, 4, 2)."""
+    return np.stack([left[:-1], left[1:], right[1:], right[:-1]], axis=1)
+
+
+def convex_hull(*outlines: np.ndarray) -> np.ndarray:
+    """The convex polygon around all points, to 2^-16."""
+    grid = np.rint(np.concatenate(outlines) * (1 << 16)).astype(np.int32)
+    return cv2.convexHull(grid)[:, 0].astype(np.float64) / (1 << 16)
 
 
 def moved(polygon: np.ndarray, dx: float, dy: float) -> np.ndarray:

@@ -39,6 +39,8 @@ class Paint(NamedTuple):
 
     def shaded(self, factor: float) -> Paint:
         """The same paint in less (factor < 1) or more light; the word stays."""
+        if self.word == "white":
+            factor = (1 + factor) / 2  # white in much less light would be called gray
         r, g, b = self.rgb
         return Paint(
             (min(int(r * factor), 255), min(int(g * factor), 255), min(int(b * factor), 255)), self.word

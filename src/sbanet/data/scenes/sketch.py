@@ -24,6 +24,20 @@ def fixed_point(pixels: np.ndarray) -> np.ndarray:
     return np.rint((pixels * SUPERSAMPLING - 0.5) * _FIXED).astype(np.int32)
 
 
+def fill_convex(target: np.ndarray, corners: np.ndarray, value: RGB | int) -> None:
+    """Fill one convex polygon (N, 2), or several (P, N, 2), in fixed-point coordinates of the target.
+
+    Everything is drawn from convex polygons: how OpenCV fills others changed between its versions.
+    """
+    if corners.ndim == 2:
+        cv2.fillConvexPoly(target, corners, value, shift=_SHIFT)
+        return
+    limit = max(target.shape[:2]) * _FIXED
+    seen = (corners.max(axis=1) >= 0).all(axis=1) & (corners.min(axis=1) <= limit).all(axis=1)
+    for polygon in corners[seen]:
+        cv2.fillConvexPoly(target, polygon, value, shift=_SHIFT)
+
+
 class _Part(NamedTuple):
     local: np.ndarray
     rgb: RGB
@@ -57,13 +71,12 @@ class Canvas:
         cv2.rectangle(self.image, (0, 0), self.image.shape[:2], rgb, -1)
 
     def fill(self, pixels: np.ndarray, rgb: RGB) -> None:
-        """Fill one polygon (N, 2), or several of equally many corners (P, N, 2), in pixels of the image."""
-        corners = fixed_point(pixels)
-        cv2.fillPoly(self.image, [corners] if corners.ndim == 2 else list(corners), rgb, shift=_SHIFT)
+        """Fill a convex polygon (N, 2), or several (P, N, 2), in pixels of the image."""
+        fill_convex(self.image, fixed_point(pixels), rgb)
 
     def stencil(self, mask: np.ndarray, pixels: np.ndarray) -> None:
-        """Set one polygon of a canvas-sized mask to 255."""
-        cv2.fillPoly(mask, [fixed_point(pixels)], 255, shift=_SHIFT)
+        """As `fill`, with 255 on a mask of the canvas's size."""
+        fill_convex(mask, fixed_point(pixels), 255)
 
     def blob(self, x: float, y: float, radius: float, rgb: RGB) -> None:
         """Fill a circle, in pixels of the image."""
@@ -109,11 +122,11 @@ class Sketch:
         return direction(self.sun - self.heading)
 
     def ground(self, local: np.ndarray, surface: Paint) -> None:
-        """Add what lies around the object but is not part of it: an apron, a pad, foam."""
+        """Add what lies around the object but is not part of it: an apron, a pad, foam; convex."""
         self._grounds.append(_Part(local, surface.rgb, 0))
 
     def part(self, local: np.ndarray, colour: Paint) -> None:
-        """Add a part of the object; later parts hide earlier ones."""
+        """Add a part of the object, a convex polygon; later parts hide earlier ones."""
         self._parts.append(_Part(local, colour.rgb, _WORD_CODE[colour.word]))
 
     def shadow(self, local: np.ndarray, height: float, *, swept: bool = True) -> None:
@@ -137,9 +150,7 @@ class Sketch:
             outline = place(shadow.local, *self.position, self.heading, self.length)
             tip = moved(outline, dx * step, dy * step)
             corners = fixed_point(np.concatenate([outline, tip]) if shadow.swept else tip)
-            cv2.fillPoly(
-                canvas.shade, [cv2.convexHull(corners) if shadow.swept else corners], 255, shift=_SHIFT
-            )
+            fill_convex(canvas.shade, cv2.convexHull(corners)[:, 0], 255)
 
     def lay_ground(self, canvas: Canvas) -> None:
         """Paint what lies around the object, ready to be shaded."""
@@ -157,21 +168,20 @@ class Sketch:
         start = 0
         for part in parts:
             stop = start + len(part.local)
-            polygon = [corners[start:stop]]
-            cv2.fillPoly(canvas.image, polygon, part.rgb, shift=_SHIFT)
+            polygon = corners[start:stop]
+            cv2.fillConvexPoly(canvas.image, polygon, part.rgb, shift=_SHIFT)
             if label:
-                cv2.fillPoly(canvas.labels, polygon, label << _WORD_BITS | part.word, shift=_SHIFT)
+                cv2.fillConvexPoly(canvas.labels, polygon, label << _WORD_BITS | part.word, shift=_SHIFT)
             start = stop
 
 
 def downsample_labels(labels: np.ndarray) -> np.ndarray:
     """(SH, SW) labels of a canvas -> (H, W): a pixel is an object's where half of it or more is."""
-    corners = [
-        labels[y::SUPERSAMPLING, x::SUPERSAMPLING] for y in range(SUPERSAMPLING) for x in range(SUPERSAMPLING)
-    ]
-    covered = sum((corner > 0).view(np.uint8) for corner in corners)
-    label = np.maximum.reduce(corners)
-    label[covered * 2 < len(corners)] = 0
+    upper, lower = labels[::SUPERSAMPLING], labels[1::SUPERSAMPLING]
+    rows = np.maximum(upper, lower)
+    covered = (upper > 0).view(np.uint8) + (lower > 0).view(np.uint8)
+    label = np.maximum(rows[:, ::SUPERSAMPLING], rows[:, 1::SUPERSAMPLING])
+    label[covered[:, ::SUPERSAMPLING] + covered[:, 1::SUPERSAMPLING] < 2] = 0
     return label
 
 

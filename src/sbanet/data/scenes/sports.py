@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from sbanet.data.scenes.dice import Dice
-from sbanet.data.scenes.geometry import arc, box, direction, disc, ellipse, points, rounded, stroke
+from sbanet.data.scenes.geometry import (
+    arc,
+    box,
+    convex_hull,
+    direction,
+    disc,
+    ellipse,
+    points,
+    rounded,
+    stroke,
+)
 from sbanet.data.scenes.palette import LINE, Paint, paint
 from sbanet.data.scenes.sketch import Sketch
 
@@ -170,7 +180,7 @@ def golf_field(sketch: Sketch, dice: Dice) -> None:
 
 
 def _blob(dice: Dice, rx: float, ry: float) -> np.ndarray:
-    """A rounded outline that touches the box of half size (rx, ry) about everywhere."""
+    """A convex rounded outline that touches the box of half size (rx, ry) about everywhere."""
     count = 9
     radii = [dice.uniform(0.82, 1.0) for _ in range(count)]
     ring = []
@@ -180,4 +190,4 @@ def _blob(dice: Dice, rx: float, ry: float) -> np.ndarray:
         radius = radii[knot] * (1 - blend) + radii[(knot + 1) % count] * blend
         dx, dy = direction(step * 256 // (4 * count))
         ring.append((dx * radius * rx, dy * radius * ry))
-    return points(*ring)
+    return convex_hull(points(*ring))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
 from sbanet.data.scenes.dice import Dice
-from sbanet.data.scenes.geometry import box, direction, disc, points, stroke
+from sbanet.data.scenes.geometry import box, convex_hull, direction, disc, points, stroke
 from sbanet.data.scenes.palette import CONCRETE, GRAVEL, Paint, paint
 from sbanet.data.scenes.sketch import Sketch
 
@@ -51,11 +48,6 @@ def storage_tank(sketch: Sketch, dice: Dice) -> None:
         sketch.part(disc(0, 0, 0.07, 10), roof.shaded(0.75).detail())
 
 
-def _hull(*outlines: np.ndarray) -> np.ndarray:
-    grid = np.rint(np.concatenate(outlines) * (1 << 16)).astype(np.int32)
-    return cv2.convexHull(grid)[:, 0].astype(np.float64) / (1 << 16)
-
-
 def chimney(sketch: Sketch, dice: Dice) -> None:
     """Seen a little from the side, so that it leans along its heading: a cooling tower or a banded stack."""
     tower = dice.chance(0.55)
@@ -72,9 +64,9 @@ def chimney(sketch: Sketch, dice: Dice) -> None:
     ax, ay = sketch.away
     sketch.ground(disc(x0, 0, base * (1.18 if tower else 1.9)), CONCRETE.shaded(0.85))
     reach = 1.0 if tower else 1.6
-    shadow = _hull(disc(x0, 0, base * 0.95), disc(x0 + reach * 0.5 * ax, reach * 0.5 * ay, top * 0.9))
+    shadow = convex_hull(disc(x0, 0, base * 0.95), disc(x0 + reach * 0.5 * ax, reach * 0.5 * ay, top * 0.9))
     sketch.shadow(shadow, 0.0, swept=False)
-    sketch.part(_hull(disc(x0, 0, base), disc(x1, 0, top)), wall)
+    sketch.part(convex_hull(disc(x0, 0, base), disc(x1, 0, top)), wall)
     dark = 1 if ay > 0 else -1
     edge = points((x0, dark * base), (x1, dark * top), (x1, dark * top * 0.35), (x0, dark * base * 0.35))
     if not tower and dice.chance(0.65):

@@ -12,7 +12,7 @@ from sbanet.data.scenes import texture
 from sbanet.data.scenes.dice import Dice
 from sbanet.data.scenes.geometry import QUARTER, TURN, band, direction, heading_of, moved
 from sbanet.data.scenes.palette import RGB
-from sbanet.data.scenes.sketch import Canvas
+from sbanet.data.scenes.sketch import Canvas, fill_convex
 
 LAND, WATER, ROAD, TAKEN = 0, 1, 2, 255
 """The codes of `Terrain.surface`."""
@@ -136,7 +136,7 @@ def _fields(canvas: Canvas, dice: Dice) -> None:
             r, g, b = dice.choice(_CROPS)
             canvas.fill(np.array(strip(column, row, wide, 1)), (r, g, b))
             if dice.chance(0.4):
-                furrows = [strip(column, row + 0.05 + 0.1 * k, wide, 0.045) for k in range(10)]
+                furrows = [strip(column, row + 0.05 + 0.125 * k, wide, 0.055) for k in range(8)]
                 canvas.fill(np.array(furrows), (r - 9, g - 8, b - 6))
 
 
@@ -162,7 +162,7 @@ def _corridor(dice: Dice, size: int, *, half: float, bend: float) -> Corridor:
 
 
 def _ribbon(corridor: Corridor, margin: float) -> np.ndarray:
-    """The polygon of a corridor, `margin` pixels wider on both sides."""
+    """The quadrilaterals of a corridor, `margin` pixels wider on both sides."""
     normals = np.array([direction(heading + QUARTER) for heading in corridor.headings]) * (
         corridor.half + margin
     )
@@ -199,7 +199,7 @@ def _coast(canvas: Canvas, dice: Dice, terrain: Terrain, contrast: int) -> None:
 def _water(
     canvas: Canvas, dice: Dice, terrain: Terrain, shape: np.ndarray, contrast: int, *, wide: np.ndarray
 ) -> None:
-    """Fill a polygon with rippled water inside a rim of sand, `wide`."""
+    """Fill quadrilaterals with rippled water, inside the rim of sand that `wide` leaves."""
     colour = dice.choice(_WATERS)
     canvas.fill(wide, _SAND)
     side = canvas.image.shape[0]
@@ -215,8 +215,8 @@ def _water(
 
 
 def fill_surface(surface: np.ndarray, pixels: np.ndarray, code: int) -> None:
-    """Mark a polygon (in pixels of the image) on the surface map."""
-    cv2.fillPoly(surface, [np.rint((pixels - 0.5) * 16).astype(np.int32)], code, shift=4)
+    """Mark a polygon (N, 2), or several (P, N, 2), in pixels of the image, on the surface map."""
+    fill_convex(surface, np.rint((pixels - 0.5) * 16).astype(np.int32), code)
 
 
 def draw_road(canvas: Canvas, terrain: Terrain, road: Corridor) -> None:
