@@ -1,4 +1,4 @@
-"""Overlays show what they claim, and the choice of samples is fair and repeatable."""
+"""Masks and images come back as they were, and the choice of samples is fair and repeatable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from sbanet.analysis.gallery import Gallery
 from sbanet.analysis.outcomes import OUTCOMES, outcomes
-from sbanet.analysis.pictures import FILL, choose, data_uri, decode, overlay, read_image
+from sbanet.analysis.pictures import choose, data_uri, decode, read_image
 from sbanet.analysis.rows import rows_of
 from sbanet.analysis.runs import Run, RunFolderError
 
@@ -27,30 +27,6 @@ def square() -> np.ndarray:
 def test_decode_restores_the_mask(square: np.ndarray) -> None:
     counts = coco.encode(np.asfortranarray(square, dtype=np.uint8))["counts"].decode()
     np.testing.assert_array_equal(decode(counts, 40, 60), square)
-
-
-def test_prediction_is_filled_and_target_is_outlined(square: np.ndarray) -> None:
-    image = np.full((40, 60, 3), 100, np.uint8)
-    elsewhere = np.roll(square, (15, -25), axis=(0, 1))
-    picture = overlay(image, square, elsewhere, size=240, opacity=1.0)
-    assert picture.shape == (160, 240, 3)
-    row, column = (int(4 * c) for c in np.argwhere(elsewhere).mean(0))
-    assert picture[row, column].tolist() == list(FILL)
-    inside_target = picture[4 * 10 : 4 * 20, 4 * 30 : 4 * 50]
-    assert (inside_target == 100).all(), "the contour must not cover the object"
-    assert (picture[4 * 10 - 8 : 4 * 10, 4 * 35 : 4 * 45] == 255).all(-1).any(), "no contour above the target"
-    assert (picture[:20] == 100).all()
-
-
-def test_thumbnails_of_another_size_than_the_mask(square: np.ndarray) -> None:
-    small = overlay(np.full((20, 30, 3), 100, np.uint8), square, square, size=240, opacity=1.0)
-    assert small[60, 160].tolist() == list(FILL)
-
-
-def test_overlay_leaves_the_image_alone(square: np.ndarray) -> None:
-    image = np.full((40, 60, 3), 100, np.uint8)
-    overlay(image, square, square, size=60)
-    assert (image == 100).all()
 
 
 def test_data_uri_is_a_jpeg_in_the_right_colours() -> None:

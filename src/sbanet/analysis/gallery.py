@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from sbanet.analysis.outcomes import OUTCOMES, outcomes
-from sbanet.analysis.pictures import choose, data_uri, decode, overlay, read_image
+from sbanet.analysis.pictures import choose, data_uri, decode, read_image
 from sbanet.analysis.rows import Row
+from sbanet.drawing import overlay
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Pictures of predictions: which samples to show, and how one looks.
-
-The prediction is a filled colour, the target a white contour: where both agree, the contour is full.
-"""
+"""Pictures of predictions: which samples to show, their masks and images, and how a page holds them."""
 
 from __future__ import annotations
 
@@ -17,9 +14,6 @@ from pycocotools import mask as coco
 
 from sbanet.analysis.outcomes import OUTCOMES, outcomes
 from sbanet.analysis.runs import RunFolderError
-
-FILL = (255, 64, 160)
-"""RGB of the prediction: a pink that neither land nor water has."""
 
 
 def decode(rle: str, height: int, width: int) -> np.ndarray:
@@ -46,43 +40,6 @@ def read_image(path: Path) -> np.ndarray:
     if image is None:
         raise RunFolderError(f"{path}: not a picture; delete it, or write it again with sbanet-evaluate")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def overlay(
-    image: np.ndarray,
-    target: np.ndarray,
-    prediction: np.ndarray | None = None,
-    *,
-    size: int = 288,
-    colour: tuple[int, int, int] = FILL,
-    opacity: float = 0.5,
-) -> np.ndarray:
-    """An image with the prediction filled and the target outlined.
-
-    Args:
-        image: (h, w, 3) uint8 RGB, a thumbnail of any size.
-        target: (H, W) bool at the image's own size.
-        prediction: (H, W) bool, None for the target alone.
-        size: the longer side of the picture, in pixels.
-        colour: RGB of the fill.
-        opacity: of the fill, in [0, 1].
-
-    Returns:
-        (h', w', 3) uint8 RGB with max(h', w') = size.
-    """
-    scale = size / max(image.shape[:2])
-    shape = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    picture = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    if prediction is not None:
-        inside = _fit(prediction, shape)
-        tinted = (1 - opacity) * picture[inside > 0] + opacity * np.array(colour)
-        picture[inside > 0] = tinted.round().astype(np.uint8)
-        _outline(picture, inside, colour, 1)
-    # Around the object, not on it: a contour would cover a vehicle of ten pixels.
-    outline = cv2.dilate(_fit(target, shape), np.ones((9, 9), np.uint8))
-    _outline(picture, outline, (0, 0, 0), 4)
-    _outline(picture, outline, (255, 255, 255), 2)
-    return picture
 
 
 def data_uri(picture: np.ndarray, quality: int = 82) -> str:
@@ -136,13 +93,3 @@ def _in_turn(frame: pd.DataFrame) -> list[str]:
     """
     queues = [group["sample_id"].tolist() for _, group in frame.groupby("category", sort=False)]
     return [sample for turn in zip_longest(*queues) for sample in turn if sample is not None]
-
-
-def _fit(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A mask as uint8 at a picture's (width, height)."""
-    return cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST)
-
-
-def _outline(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width: int) -> None:
-    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, colour, width, cv2.LINE_AA)

@@ -1,0 +1,93 @@
+"""Overlays show what they claim; captions hold any sentence."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from sbanet.drawing import FILL, INK, PAPER, _font, _wrap, caption, overlay
+
+
+@pytest.fixture
+def square() -> np.ndarray:
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 30:50] = True
+    return mask
+
+
+def test_prediction_is_filled_and_target_is_outlined(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    elsewhere = np.roll(square, (15, -25), axis=(0, 1))
+    picture = overlay(image, square, elsewhere, size=240, opacity=1.0)
+    assert picture.shape == (160, 240, 3)
+    row, column = (int(4 * c) for c in np.argwhere(elsewhere).mean(0))
+    assert picture[row, column].tolist() == list(FILL)
+    inside_target = picture[4 * 10 : 4 * 20, 4 * 30 : 4 * 50]
+    assert (inside_target == 100).all(), "the contour must not cover the object"
+    assert (picture[4 * 10 - 8 : 4 * 10, 4 * 35 : 4 * 45] == 255).all(-1).any(), "no contour above the target"
+    assert (picture[:20] == 100).all()
+
+
+def test_thumbnails_of_another_size_than_the_mask(square: np.ndarray) -> None:
+    small = overlay(np.full((20, 30, 3), 100, np.uint8), square, square, size=240, opacity=1.0)
+    assert small[60, 160].tolist() == list(FILL)
+
+
+def test_overlay_leaves_the_image_alone(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    overlay(image, square, square, size=60)
+    assert (image == 100).all()
+
+
+def test_a_prediction_without_a_target(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    picture = overlay(image, prediction=square, size=60, opacity=1.0)
+    assert not (picture == 255).all(-1).any(), "a contour of nothing"
+    assert (picture[square] == FILL).all()
+    assert (picture[:8] == 100).all()
+
+
+SENTENCES = [
+    "the small red vehicle left of the storage tank",
+    "x" * 300,
+    "",
+    "油罐左边的红色小车 – \U0001f6a2 \x00 \t\n é",
+    "the ship " * 250,
+]
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+@pytest.mark.parametrize("width", [40, 320])
+def test_a_caption_is_as_wide_as_asked_and_never_too_high(text: str, width: int) -> None:
+    picture = caption(text, width, lines=3)
+    assert picture.dtype == np.uint8
+    assert picture.shape[1:] == (width, 3)
+    assert picture.shape[0] <= caption("a b c " * 100, width, lines=3).shape[0]
+    assert (picture[:, [0, -1]] == PAPER).all(), "the text runs out of the picture"
+
+
+def test_a_caption_shows_its_text() -> None:
+    picture = caption("the ship", 200)
+    assert (picture == INK).all(-1).any()
+    assert not np.array_equal(picture, caption("the shop", 200))
+
+
+def test_lines_break_at_spaces_and_lose_no_word() -> None:
+    font = _font(14)
+    text = "the small red vehicle to the left of the storage tank at the bottom of the image"
+    lines = _wrap(text, font, 150, 9)
+    assert len(lines) > 2
+    assert " ".join(lines) == text
+    assert all(font.getlength(line) <= 150 for line in lines)
+    greedy = [f"{line} {after.split()[0]}" for line, after in pairwise(lines)]
+    assert all(font.getlength(line) > 150 for line in greedy), "a line could have held one more word"
+
+
+def test_what_does_not_fit_ends_in_an_ellipsis() -> None:
+    font = _font(14)
+    lines = _wrap("the ship " * 250, font, 150, 3)
+    assert len(lines) == 3
+    assert lines[-1].endswith("...")
+    assert font.getlength(lines[-1]) <= 150
