@@ -1,6 +1,8 @@
 """What all tests share: no network, no screen, and where the real data lies."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def sbanet_data() -> Path:
 def sbanet_goldens() -> Path:
     """The folder of numbers that other implementations computed."""
     return folder_from("SBANET_GOLDENS", "reference numbers of other implementations")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Hydra replaces the root logger's handlers by one on a stream that the test closes."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 from sbanet.config import locate
 
@@ -49,6 +50,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
         write_config(conf / name, text)
     monkeypatch.setattr(locate, "config_dir", lambda: conf)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)

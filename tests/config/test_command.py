@@ -53,8 +53,9 @@ def test_overrides_that_cannot_be_composed_hide_nothing(checked):
     assert "quote" in output
 
 
-def test_the_order_of_overrides_does_not_matter(checked):
-    _, output, _ = checked("model.alignment.num_queries=8", "model/alignment=bam", "sed=1")
+def test_the_order_of_overrides_does_not_matter(checked, add_config):
+    add_config("loss/weighted.yaml", "_target_: torch.nn.BCEWithLogitsLoss\nweight: null")
+    _, output, _ = checked("loss.weight=null", "loss=weighted", "sed=1")
     assert "1 problem" in output
 
 

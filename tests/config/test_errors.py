@@ -42,7 +42,7 @@ MISTAKES = {
     "root config": (["-cn", "trian"], "'trian'", "'train'"),
     "deletion": (["~sed"], "'sed'", "'seed'"),
     "addition": (["+seed=2"], "'seed' is already", "seed=<value>"),
-    "sweep without -m": (["seed=1,2"], "seed=1,2", "-m"),
+    "sweep without -m": (["seed=1,2"], "seed=1,2", "sweep with -m"),
     "sweep": (["-m", "seed=1,2", "sed=1"], "no key 'sed'", "'seed'"),
     "grammar": (["seed=the man's car"], "seed=the man's car", "quote"),
     "no value": (["seed"], "'seed'", "key=value"),
@@ -69,6 +69,11 @@ def test_an_error_of_ours_in_the_task_is_one_line(run, error):
     assert run(task=task) == (2, ["error: runs/x.ckpt is no checkpoint: give ckpt=<file>"])
     assert issubclass(error, SbanetError)
     assert issubclass(error, ValueError)
+
+
+def test_what_is_hydras_own_is_not_suggested(run):
+    _, [line] = run("model.alignment.target=x")
+    assert "_target_" not in line
 
 
 def test_a_constructors_refusal_names_the_config_key(run):

@@ -62,6 +62,18 @@ def test_a_partial_node_must_take_what_the_program_supplies(tree, add_config):
     assert SUPPLIED["model.alignment"] == {"channels", "width", "stage"}
 
 
+def test_a_partial_node_needs_what_the_program_does_not_supply(tree, add_config):
+    gathering = "_target_: sbanet.models.alignment.bam.VisionToLanguage\n_partial_: true"
+    add_config("model/alignment/half.yaml", gathering)
+    problems = problems_of("model/alignment=half")
+    assert "needs 'scale'" in problems["model.alignment.scale"]
+    assert "model.alignment.width" not in problems
+
+
+def test_a_node_that_others_refer_to_is_reported_once(tree):
+    assert set(problems_of("loss.reduction=3", "+twin='${loss}'")) == {"loss.reduction"}
+
+
 def test_all_mistakes_are_found_at_once(tree):
     problems = problems_of(
         "model.alignment.num_queries=abc",
