@@ -19,3 +19,8 @@ GRAMMAR_WORDS: tuple[str, ...] = (
     "first", "from", "largest", "leftmost", "rightmost", "second", "smallest", "third",
 )  # fmt: skip
 """What `sbanet.data.grammar` says beyond them: superlatives and ordinals, in alphabetical order."""
+
+
+def words() -> list[str]:
+    """All words that the built-in data can say: the vocabulary of a word-level tokenizer."""
+    return [*RRSISD_WORDS, *GRAMMAR_WORDS]

@@ -1,0 +1,75 @@
+"""Samples to batches: tokenise, stack, normalise.
+
+Shape letters: B batch, H W image, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from sbanet.data.datasets import RecordDataset
+from sbanet.data.records import Batch, Record, Sample
+from sbanet.data.sampling import Draw
+from sbanet.data.transforms import Transform
+
+Tokenize = Callable[[Sequence[str]], tuple[torch.Tensor, torch.Tensor]]
+
+
+class Samples(Dataset[Sample]):
+    """The samples of a split as the network sees them, for a `DataLoader` whose sampler yields `Draw`s.
+
+    Args:
+        dataset: images and masks.
+        records: the samples; not necessarily all of the dataset's, nor with its sentences.
+        transform: augmentation and resize.
+    """
+
+    def __init__(self, dataset: RecordDataset, records: Sequence[Record], transform: Transform) -> None:
+        self.dataset = dataset
+        self.records = records
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        record = self.records[draw.index]
+        image, mask = self.dataset.image(record), self.dataset.mask(record)
+        sample = Sample(image=image, mask=mask, expression=record.expression, record=record)
+        return self.transform(sample, draw.seed)
+
+
+class Collate:
+    """Makes a `Batch` of samples of equal size.
+
+    Args:
+        tokenizer: sentences -> token ids and mask, padded to the longest of the batch.
+        mean: of each channel, on the scale 0 to 1.
+        std: of each channel, on the scale 0 to 1.
+    """
+
+    def __init__(self, tokenizer: Tokenize | Any, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.tokenizer = tokenizer
+        self.scale = torch.tensor([1 / (255 * deviation) for deviation in std])
+        self.offset = torch.tensor([-average / deviation for average, deviation in zip(mean, std, strict=True)])
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Stack; the image comes out channels-last in memory."""
+        token_ids, token_mask = self.tokenizer([sample.expression for sample in samples])
+        return Batch(
+            image=self.normalise(np.stack([sample.image for sample in samples])),
+            token_ids=token_ids,
+            token_mask=token_mask,
+            target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
+            records=[sample.record for sample in samples],
+            native_targets=[torch.from_numpy(s.native_mask) for s in samples if s.native_mask is not None],
+        )
+
+    def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32."""
+        return (torch.from_numpy(images_BHWC) * self.scale + self.offset).permute(0, 3, 1, 2)

@@ -1,0 +1,217 @@
+"""One LightningDataModule a dataset, over one shared base."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import cv2
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from sbanet.data.aeroscenes import AeroScenes
+from sbanet.data.batching import Collate, Samples
+from sbanet.data.datasets import RecordDataset, swap_sentences
+from sbanet.data.grammar import Grammar
+from sbanet.data.records import Batch
+from sbanet.data.sampling import EvalBatches, TrainBatches
+from sbanet.data.scene_cache import SceneSet
+from sbanet.data.scenes import SceneConfig
+from sbanet.data.transforms import Transform
+from sbanet.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ReferringDataModule(L.LightningDataModule, ABC):
+    """Batches of a referring segmentation dataset; a subclass says how a split is read.
+
+    Args:
+        name: of the dataset, in tables and run folders.
+        tokenizer: of the model's text encoder.
+        batch_size: *global* batch of training: samples an optimiser step, over all ranks and accumulation steps.
+        eval_batch_size: samples an evaluation batch on one rank.
+        image_size: side of the square that the network sees, in pixels.
+        seed: of order and augmentation.
+        num_workers: loader processes a rank; 0 = load in the main process.
+        augmentation: albumentations transforms of the training split.
+        sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
+        mean: of each channel, on the scale 0 to 1.
+        std: of each channel, on the scale 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tokenizer: Callable[[Sequence[str]], tuple[torch.Tensor, torch.Tensor]],
+        batch_size: int,
+        eval_batch_size: int,
+        image_size: int,
+        seed: int,
+        num_workers: int = 0,
+        augmentation: Sequence[A.BasicTransform] = (),
+        sentence: str = "own",
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.image_size = image_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.sentence = sentence
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.collate = Collate(tokenizer, mean=mean, std=std)
+        self._augmentation = list(augmentation)
+        self._splits: dict[str, Samples] = {}
+
+    @abstractmethod
+    def dataset(self, split: str) -> RecordDataset:
+        """Read a split.
+
+        Raises:
+            DataError: the split is unknown, or its files are missing or damaged.
+        """
+
+    def samples(self, split: str) -> Samples:
+        """A split as the network sees it; read once."""
+        if split not in self._splits:
+            dataset = self.dataset(split)
+            steps = self._augmentation if split == "train" else ()
+            transform = Transform(steps, image_size=self.image_size)
+            self._splits[split] = Samples(dataset, swap_sentences(dataset.records, self.sentence), transform)
+        return self._splits[split]
+
+    def fingerprint(self, splits: Sequence[str] = ("train", "val", "test")) -> dict[str, str]:
+        """A hash of the content of each split."""
+        return {split: self.samples(split).dataset.fingerprint for split in splits}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training batches of this rank."""
+        trainer = self._trainer()
+        samples = self.samples("train")
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        batches = TrainBatches(
+            len(samples),
+            global_batch=self.batch_size,
+            ranks=trainer.world_size,
+            rank=trainer.global_rank,
+            accumulate=trainer.accumulate_grad_batches,
+            seed=self.seed,
+            position=lambda: (trainer.current_epoch, progress.current.ready),
+        )
+        return self._loader(samples, batches)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation batches of this rank."""
+        return self.eval_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test batches of this rank."""
+        return self.eval_dataloader("test")
+
+    def eval_dataloader(self, split: str) -> DataLoader[Batch]:
+        """The evaluation batches of any split on this rank."""
+        trainer = self._trainer()
+        samples = self.samples(split)
+        batches = EvalBatches(
+            len(samples), batch_size=self.eval_batch_size, ranks=trainer.world_size, rank=trainer.global_rank
+        )
+        return self._loader(samples, batches)
+
+    def _trainer(self) -> L.Trainer:
+        if self.trainer is None:
+            raise DataError("the data module has no trainer yet; pass it to trainer.fit, validate or test")
+        return self.trainer
+
+    def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
+        return DataLoader(
+            samples,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=self.collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_single_threaded,
+        )
+
+
+class AeroScenesDataModule(ReferringDataModule):
+    """The built-in procedural dataset.
+
+    Args:
+        scenes: what scenes are like; their size need not be the network's.
+        grammar: writes the expressions.
+        scenes_per_split: number of scenes of train, val and test.
+        expressions_per_scene: at most so many samples a scene.
+        scene_seed: the dataset's own seed: another one is another dataset.
+        cache: folder of the drawn scenes.
+        options: see `ReferringDataModule`.
+    """
+
+    SPLITS = ("train", "val", "test")
+    SPLIT_STRIDE = 10_000_000  # the scene numbers of a split start at a multiple of this
+
+    def __init__(
+        self,
+        *,
+        scenes: SceneConfig,
+        grammar: Grammar,
+        scenes_per_split: Mapping[str, int],
+        expressions_per_scene: int,
+        scene_seed: int,
+        cache: str | Path,
+        **options: Any,
+    ) -> None:
+        super().__init__(name="aeroscenes", **options)
+        self.scenes = scenes
+        self.grammar = grammar
+        self.scenes_per_split = dict(scenes_per_split)
+        self.expressions_per_scene = expressions_per_scene
+        self.scene_seed = scene_seed
+        self.cache = Path(cache)
+
+    def prepare_data(self) -> None:
+        """Draw what the cache lacks (on one process a machine)."""
+        for split in self.scenes_per_split:
+            self.dataset(split)
+
+    def scene_set(self, split: str) -> SceneSet:
+        """The scenes of a split.
+
+        Raises:
+            DataError: the split is unknown.
+        """
+        if split not in self.SPLITS or split not in self.scenes_per_split:
+            known = ", ".join(name for name in self.SPLITS if name in self.scenes_per_split)
+            raise DataError(f"split={split!r}: AeroScenes has no such split; known: {known}")
+        return SceneSet(
+            scenes=self.scenes,
+            grammar=self.grammar,
+            seed=self.scene_seed,
+            split=split,
+            first=self.SPLITS.index(split) * self.SPLIT_STRIDE,
+            count=self.scenes_per_split[split],
+            expressions_per_scene=self.expressions_per_scene,
+        )
+
+    def dataset(self, split: str) -> AeroScenes:
+        """A split; drawn first where the cache lacks it."""
+        return AeroScenes(self.scene_set(split), self.cache)
+
+
+def _single_threaded(_: int) -> None:
+    """A loader process has one core; more threads would only compete with training."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

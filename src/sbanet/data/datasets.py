@@ -1,0 +1,71 @@
+"""What all datasets are: records, and how to see the image and the mask of one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from sbanet.data.records import Record
+from sbanet.errors import DataError
+
+
+class RecordDataset(ABC):
+    """A split of a dataset: cheap records, and pixels on demand.
+
+    Args:
+        records: the samples, in the dataset's own order.
+        fingerprint: a hash of the content; runs over equal fingerprints are comparable.
+
+    Raises:
+        DataError: there are no records.
+    """
+
+    def __init__(self, records: Sequence[Record], *, fingerprint: str) -> None:
+        if not records:
+            raise DataError(f"{type(self).__name__}: the split has no samples; check the dataset's settings")
+        self.records = records
+        self.fingerprint = fingerprint
+
+    @abstractmethod
+    def image(self, record: Record) -> np.ndarray:
+        """(H, W, 3) uint8, RGB."""
+
+    @abstractmethod
+    def mask(self, record: Record) -> np.ndarray:
+        """(H, W) bool, True = the referent."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def swap_sentences(records: Sequence[Record], sentence: str) -> list[Record]:
+    """The same referents under another sentence: controls of whether, and how, a model listens.
+
+    Args:
+        records: the samples of a split.
+        sentence: `own` = as they are; `other` = the sentence of another object of the same image (samples whose
+            image has no other are left out); `none` = the empty sentence.
+
+    Raises:
+        DataError: `sentence` is unknown.
+    """
+    if sentence == "own":
+        return list(records)
+    if sentence == "none":
+        return [record.with_expression("") for record in records]
+    if sentence != "other":
+        raise DataError(f"data.sentence={sentence!r}: expected own, other or none")
+    of_image: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        of_image[record.image].append(record)
+    swapped = []
+    for record in records:
+        others = [other for other in of_image[record.image] if other.instance != record.instance]
+        if others:
+            # the next in the image's order, so that every sentence is used about equally often
+            following = [other for other in others if other.sample_id > record.sample_id]
+            swapped.append(record.with_expression((following or others)[0].expression))
+    return swapped

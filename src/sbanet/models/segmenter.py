@@ -1,0 +1,124 @@
+"""The model: an image and a sentence in, one logit a pixel out. The composition of the five nodes.
+
+Shape letters: B batch, H W image, `Hi Wi Ci` stage i (strides 4, 8, 16, 32), T tokens, D text width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from sbanet.models.alignment.none import NoAlignment
+from sbanet.models.nodes import NUM_STAGES, Words
+from sbanet.models.resize import resize_logits
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ReferringSegmenter(nn.Module):
+    """Segments the one thing that a sentence means.
+
+    The backbone runs stage by stage; after each stage an alignment lets the pixels and the words meet.
+    What they agree on is collected by the aggregator and turned into a mask by the decoder.
+
+    Args:
+        backbone: publishes `channels` and `strides`, is called as `stem(image)` and `stages[i](x)`.
+        text_encoder: `(token_ids_BT, token_mask_BT) -> Words`; publishes `width` and `tokenizer`.
+        alignment: completed once a stage by `(channels=Ci, width=D, stage=i)`.
+        aggregator: completed by `(channels=[C0, .., C3], width=D)`.
+        decoder: completed by `(channels=[C0, .., C3])`.
+        positions: optional, completed by `(channels=[C0, .., C3])`; adds coordinates before the alignment.
+        alignment_stages: the stages that are aligned; at the others words and pixels do not meet.
+        align_corners: how the stride-4 logits are resized to the image (True in LAVT and RMSIN).
+
+    Raises:
+        ValueError: if the backbone does not publish four stages, or `alignment_stages` names another one.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        text_encoder: nn.Module,
+        alignment: Callable[..., nn.Module],
+        aggregator: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
+        positions: Callable[..., nn.Module] | None = None,
+        alignment_stages: Sequence[int] = (0, 1, 2, 3),
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        channels, width = published_contract(backbone, text_encoder)
+        unknown = set(alignment_stages) - set(range(NUM_STAGES))
+        if unknown:
+            raise ValueError(f"model.alignment_stages: {sorted(unknown)} are no stages; known: 0, 1, 2, 3")
+        self.backbone = backbone
+        self.text_encoder = text_encoder
+        self.positions = positions(channels=channels) if positions is not None else None
+        self.alignments = nn.ModuleList(
+            (alignment if stage in alignment_stages else NoAlignment)(
+                channels=channels[stage], width=width, stage=stage
+            )
+            for stage in range(NUM_STAGES)
+        )
+        self.aggregator = aggregator(channels=channels, width=width)
+        self.decoder = decoder(channels=channels)
+        self.align_corners = align_corners
+        self.reads_words = any(node.reads_words for node in (*self.alignments, self.aggregator))
+        if not self.reads_words:
+            self.text_encoder.requires_grad_(False)
+
+    def forward(self, image_BCHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Tensor:
+        """Score every pixel.
+
+        Args:
+            image_BCHW: normalised float image of any size.
+            token_ids_BT: int64 ids from `text_encoder.tokenizer`.
+            token_mask_BT: bool, True = a real token; at least one a row.
+
+        Returns:
+            Logits (B, H, W), positive = referred; (B, 2, H, W) if the decoder has two outputs.
+        """
+        words: Words = self.text_encoder(token_ids_BT, token_mask_BT)
+        visual, fused = self.backbone.stem(image_BCHW), []
+        for stage in range(NUM_STAGES):
+            visual = self.backbone.stages[stage](visual)
+            if self.positions is not None:
+                visual = self.positions(visual, stage)
+            visual, words, fused_stage = self.alignments[stage](visual, words)
+            fused.append(fused_stage)
+        logits = self.decoder(self.aggregator(fused, words))
+        return resize_logits(logits, image_BCHW.shape[-2:], align_corners=self.align_corners)
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, **options: Any) -> ReferringSegmenter:
+        """Rebuild the model that a checkpoint of this project describes; see `sbanet.inference`."""
+        from sbanet.inference import load_segmenter
+
+        return load_segmenter(path, **options)
+
+    def predict(self, image: np.ndarray | str | Path, expression: str) -> np.ndarray:
+        """The mask (H, W) bool of what the sentence means, at the image's own size; see `sbanet.inference`."""
+        from sbanet.inference import predict
+
+        return predict(self, image, expression).mask
+
+
+def published_contract(backbone: nn.Module, text_encoder: nn.Module) -> tuple[list[int], int]:
+    """The channels of the four stages and the text width; what all other nodes are built for.
+
+    Raises:
+        ValueError: if the backbone's contract is not that of four stages at strides 4, 8, 16, 32.
+    """
+    channels, strides = list(backbone.channels), list(backbone.strides)
+    if strides != [4, 8, 16, 32] or len(channels) != NUM_STAGES:
+        raise ValueError(
+            f"model.backbone: {type(backbone).__name__} publishes channels {channels} at strides {strides}; "
+            "expected four stages at strides [4, 8, 16, 32]"
+        )
+    return channels, int(text_encoder.width)
+

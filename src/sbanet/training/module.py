@@ -1,0 +1,160 @@
+"""How a model learns and is scored: the one LightningModule.
+
+Shape letters: B batch, H W image.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sbanet.data.records import Batch
+from sbanet.models.nodes import foreground_logits
+from sbanet.models.resize import resize_logits
+from sbanet.models.segmenter import ReferringSegmenter
+from sbanet.training.metrics import ReferringScores, intersection_and_union
+from sbanet.training.optimizers import OptimizerSetup
+
+PROTOCOLS = ("network", "native")
+CHECKPOINT_SCHEMA = 1
+
+
+class EvalOutput(NamedTuple):
+    """What a validation or test step hands to the callbacks.
+
+    Attributes:
+        logits: (B, H, W) float32 at the network's size.
+        predictions: (Hi, Wi) bool masks at the images' own sizes, one a sample.
+        intersections: by protocol, (B,) int64.
+        unions: by protocol, (B,) int64.
+        loss: scalar.
+    """
+
+    logits: Tensor
+    predictions: list[Tensor]
+    intersections: dict[str, Tensor]
+    unions: dict[str, Tensor]
+    loss: Tensor
+
+
+class ReferringSegmentation(L.LightningModule):
+    """Trains and scores a `ReferringSegmenter`.
+
+    The scores follow two protocols: `network` compares at the network's size (as papers do), `native` resizes the
+    logits to the image's own size. Checkpoints carry the config, so that the model can be rebuilt from them.
+
+    Args:
+        model: the segmenter.
+        loss: `(logits, target) -> {"loss": ..., further terms}`.
+        optim: optimiser, schedule and parameter groups.
+        seed: of dropout and stochastic depth; each batch reseeds torch from (seed, batch, rank).
+        config: the resolved config as plain containers.
+        channels_last: whether the model computes in channels-last memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ReferringSegmenter,
+        loss: nn.Module,
+        optim: OptimizerSetup,
+        seed: int,
+        config: dict[str, Any],
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.loss = loss
+        self.optim = optim
+        self.seed = seed
+        self.config = config
+        self.scores = nn.ModuleDict({protocol: ReferringScores() for protocol in PROTOCOLS})
+
+    def forward(self, batch: Batch) -> Tensor:
+        """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W)."""
+        return self.model(batch.image, batch.token_ids, batch.token_mask)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make the batch's randomness a function of its place in the run."""
+        place = [self.seed, self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        terms = self.loss(self(batch), batch.target)
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch))
+        self.log("optim/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        return terms["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> EvalOutput:
+        """Score a batch of the validation split."""
+        return self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> EvalOutput:
+        """Score a batch of the test split."""
+        return self._evaluate(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/mIoU` and the others; the network protocol has the plain names."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log `test/mIoU` and the others."""
+        self._log_scores("test")
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser over the rules' groups, its schedule stepped once an optimiser step."""
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = self.optim.build(self.model.named_parameters(), total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the global norm; Lightning's own would refuse fused optimisers although bf16 scales nothing."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a reader needs to rebuild the model: plain containers only."""
+        checkpoint["sbanet"] = {"schema": CHECKPOINT_SCHEMA, "config": self.config}
+
+    def _evaluate(self, batch: Batch) -> EvalOutput:
+        raw = self(batch)
+        loss = self.loss(raw, batch.target)["loss"]
+        logits = foreground_logits(raw).float()
+        network = intersection_and_union(logits > 0, batch.target)
+        if batch.native_targets:
+            predictions = [
+                resize_logits(row[None], target.shape)[0] > 0
+                for row, target in zip(logits, batch.native_targets, strict=True)
+            ]
+            pairs = [intersection_and_union(p, t) for p, t in zip(predictions, batch.native_targets, strict=True)]
+            native = tuple(torch.stack(parts) for parts in zip(*pairs, strict=True))
+        else:
+            predictions, native = list(logits > 0), network
+        for protocol, (intersection, union) in zip(PROTOCOLS, (network, native), strict=True):
+            self.scores[protocol].update(intersection, union)
+        self.log("val/loss" if not self.trainer.testing else "test/loss", loss, batch_size=len(batch), sync_dist=True)
+        return EvalOutput(
+            logits=logits,
+            predictions=predictions,
+            intersections={"network": network[0], "native": native[0]},
+            unions={"network": network[1], "native": native[1]},
+            loss=loss,
+        )
+
+    def _log_scores(self, stage: str) -> None:
+        for protocol, metric in self.scores.items():
+            if metric.update_called:
+                prefix = stage if protocol == "network" else f"{stage}_{protocol}"
+                values = metric.compute()
+                self.log_dict({f"{prefix}/{name}": float(value) for name, value in values.items()})
+                metric.reset()

@@ -1,0 +1,109 @@
+"""Parameter groups by name, and the optimiser with its schedule.
+
+Every trainable parameter is in exactly one group: the first rule whose pattern is found in its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from sbanet.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRule:
+    """Which parameters, and how they learn.
+
+    Attributes:
+        pattern: regular expression, searched in the parameter's name (`backbone.stages.0...`).
+        lr_scale: factor on the peak learning rate.
+    """
+
+    pattern: str
+    lr_scale: float = 1.0
+
+
+class OptimizerSetup:
+    """What `configure_optimizers` needs, from the config.
+
+    Args:
+        lr: peak learning rate.
+        weight_decay: decoupled, as in AdamW.
+        optimizer: completed by `(param_groups)`.
+        schedule: completed by `(optimizer, total_steps=, warmup_steps=)`.
+        groups: rules by group name, in order; the first match takes the parameter. None switches a rule off.
+        no_decay: regular expression; what it finds, and every parameter of one dimension or none, is not decayed.
+        warmup: length of the warm-up as a share of all steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        lr: float,
+        weight_decay: float,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        groups: Mapping[str, GroupRule | None],
+        no_decay: str,
+        warmup: float,
+    ) -> None:
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.groups = {name: rule for name, rule in groups.items() if rule is not None}
+        self.no_decay = re.compile(no_decay)
+        self.warmup = warmup
+
+    def build(self, parameters: Iterable[tuple[str, nn.Parameter]], total_steps: int) -> tuple[Optimizer, LRScheduler]:
+        """The optimiser over the trainable ones of the named parameters, and its schedule."""
+        optimizer = self.optimizer(self.parameter_groups(parameters))
+        warmup_steps = round(self.warmup * total_steps)
+        return optimizer, self.schedule(optimizer, total_steps=total_steps, warmup_steps=warmup_steps)
+
+    def parameter_groups(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
+        """Groups for the optimiser: disjoint, complete, each split in decayed and not decayed.
+
+        Raises:
+            ConfigError: a trainable parameter that no rule finds, or a rule that finds none.
+        """
+        members: dict[str, list[tuple[str, nn.Parameter]]] = {name: [] for name in self.groups}
+        for parameter_name, parameter in parameters:
+            if parameter.requires_grad:
+                members[self._rule_of(parameter_name)].append((parameter_name, parameter))
+        idle = [name for name, found in members.items() if not found]
+        if idle:
+            raise ConfigError(
+                f"optim.groups: {', '.join(idle)} match no trainable parameter that an earlier rule left; "
+                "correct the pattern or set the group to null"
+            )
+        groups = []
+        for name, found in members.items():
+            lr = self.lr * self.groups[name].lr_scale
+            for suffix, decay in (("", self.weight_decay), (".no_decay", 0.0)):
+                chosen = [parameter for key, parameter in found if self._is_free(key, parameter) == bool(suffix)]
+                if chosen:
+                    groups.append({"name": name + suffix, "params": chosen, "lr": lr, "weight_decay": decay})
+                    logger.debug("group %s: %d tensors", name + suffix, len(chosen))
+        return groups
+
+    def _rule_of(self, parameter_name: str) -> str:
+        for name, rule in self.groups.items():
+            if re.search(rule.pattern, parameter_name):
+                return name
+        raise ConfigError(
+            f"optim.groups: no rule finds the parameter {parameter_name}; add a rule, as rest: {{pattern: '.*'}}"
+        )
+
+    def _is_free(self, parameter_name: str, parameter: nn.Parameter) -> bool:
+        return parameter.ndim <= 1 or self.no_decay.search(parameter_name) is not None
