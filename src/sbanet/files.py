@@ -1,0 +1,47 @@
+"""Files that are either whole or not there, whenever a job is killed."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` when the block ends without an error.
+
+    Until then it lies under another name in the same folder, where a rename is one step; an error removes it.
+
+    Args:
+        path: what is there is replaced; its folder is made where it does not exist.
+
+    Yields:
+        The open file.
+    """
+    # Not `tempfile`: its files are private to the user, and a run's results are for the group.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file in one step: a reader sees the old content or the new, never a part.
+
+    Args:
+        path: what is there is replaced; its folder is made where it does not exist.
+        content: text is written as UTF-8, its line feeds as they are.
+    """
+    with open_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
