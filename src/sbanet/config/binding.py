@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from sbanet.config.annotations import builds_objects, described, evaluated_annotation, fits
+from sbanet.config.annotations import builds_objects, described, fits
 from sbanet.config.problems import Problem
+from sbanet.config.signatures import Parameters, by_name, call_parameters, required, takes_any_name
 from sbanet.config.suggest import did_you_mean
 from sbanet.config.targets import locate_target
 from sbanet.errors import ConfigError
 
-Parameters = Mapping[str, inspect.Parameter]
-
 _OF_HYDRA = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 UNKNOWN: Any = object()
 """Stands for a value that is missing, or that only the running program knows."""
@@ -29,7 +26,7 @@ def bind(key: str, values: Mapping[str, Any], supplied: frozenset[str] | None) -
     Args:
         key: the dotted key of the node.
         values: the node's own entries, interpolations resolved; `UNKNOWN` fits everything.
-        supplied: the arguments that the code adds to this partial node, None where that is not known.
+        supplied: the arguments that the code adds to this node, None where that is not known.
 
     Yields:
         Problems: no such target, unknown or missing arguments, values against their annotations.
@@ -38,8 +35,7 @@ def bind(key: str, values: Mapping[str, Any], supplied: frozenset[str] | None) -
     if name is UNKNOWN:
         return
     try:
-        target = locate_target(str(name))
-        parameters = inspect.signature(target).parameters
+        parameters = call_parameters(locate_target(str(name)))
     except ConfigError as error:
         yield Problem(f"{key}._target_", str(error))
         return
@@ -47,53 +43,35 @@ def bind(key: str, values: Mapping[str, Any], supplied: frozenset[str] | None) -
         return
     given = {argument: value for argument, value in values.items() if argument not in _OF_HYDRA}
     yield from _unknown_arguments(key, str(name), given, parameters)
-    yield from _misfits(key, target, given, parameters)
-    partial = values.get("_partial_") is True
-    if partial and supplied is not None:
-        yield from _wrongly_supplied(key, str(name), given, supplied, parameters)
-    if not partial or supplied is not None:
-        filled = given.keys() | (supplied or frozenset() if partial else frozenset())
-        yield from _missing_arguments(key, str(name), filled, values.get("_args_"), parameters)
+    yield from _wrongly_supplied(key, str(name), given, supplied or frozenset(), parameters)
+    own = {argument: value for argument, value in given.items() if argument not in (supplied or ())}
+    yield from _misfits(key, own, parameters)
+    if supplied is not None or values.get("_partial_") is not True:
+        positional = values.get("_args_")
+        by_position = by_name(parameters)[: 0 if positional in (None, UNKNOWN) else len(positional)]
+        filled = given.keys() | set(by_position) | (supplied or frozenset())
+        for argument in required(parameters):
+            if argument not in filled:
+                text = f"{name} needs '{argument}': give {key}.{argument}=<value>"
+                yield Problem(f"{key}.{argument}", text)
 
 
 def _unknown_arguments(
     key: str, target: str, given: Mapping[str, Any], parameters: Parameters
 ) -> Iterator[Problem]:
-    if _takes_any_name(parameters):
+    if takes_any_name(parameters):
         return
-    known = [name for name, parameter in parameters.items() if parameter.kind in _BY_NAME]
+    known = by_name(parameters)
     for argument in given:
         if argument not in known:
             hint = did_you_mean(argument, known) or f"; it takes {', '.join(known) or 'no argument'}"
             yield Problem(f"{key}.{argument}", f"{target} has no argument '{argument}'{hint}")
 
 
-def _missing_arguments(
-    key: str,
-    target: str,
-    filled: set[str],
-    positional: Any,
-    parameters: Parameters,
-) -> Iterator[Problem]:
-    by_position = 0 if positional in (None, UNKNOWN) else len(positional)
-    for position, (name, parameter) in enumerate(parameters.items()):
-        required = parameter.default is inspect.Parameter.empty and parameter.kind in _BY_NAME
-        if required and name not in filled and position >= by_position:
-            yield Problem(f"{key}.{name}", f"{target} needs '{name}': give {key}.{name}=<value>")
-
-
-def _misfits(
-    key: str,
-    target: Callable[..., Any],
-    given: Mapping[str, Any],
-    parameters: Parameters,
-) -> Iterator[Problem]:
-    for argument, value in given.items():
-        parameter = parameters.get(argument)
-        if parameter is None or parameter.kind not in _BY_NAME or value is UNKNOWN:
-            continue
-        annotation = evaluated_annotation(parameter, target)
-        if fits(value, annotation):
+def _misfits(key: str, given: Mapping[str, Any], parameters: Parameters) -> Iterator[Problem]:
+    for argument in given.keys() & set(by_name(parameters)):
+        value, annotation = given[argument], parameters[argument].annotation
+        if value is UNKNOWN or fits(value, annotation):
             continue
         text = f"is {_shown(value)}, expected {described(annotation)}"
         if isinstance(value, str) and builds_objects(annotation):
@@ -101,25 +79,17 @@ def _misfits(
         yield Problem(f"{key}.{argument}", text)
 
 
+def _wrongly_supplied(
+    key: str, target: str, given: Mapping[str, Any], supplied: frozenset[str], parameters: Parameters
+) -> Iterator[Problem]:
+    for argument in sorted(supplied & given.keys()):
+        yield Problem(f"{key}.{argument}", "is supplied by the program; remove it from the config")
+    refused = sorted(supplied - set(by_name(parameters)))
+    if refused and not takes_any_name(parameters):
+        yield Problem(key, f"{target} does not take {', '.join(refused)}, which the program supplies")
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, DictConfig | ListConfig):
         return str(value)
     return f"{value!r} ({type(value).__name__})"
-
-
-def _wrongly_supplied(
-    key: str,
-    target: str,
-    given: Mapping[str, Any],
-    supplied: frozenset[str],
-    parameters: Parameters,
-) -> Iterator[Problem]:
-    for argument in sorted(supplied & given.keys()):
-        yield Problem(f"{key}.{argument}", "is supplied by the program; remove it from the config")
-    refused = sorted(supplied - parameters.keys())
-    if refused and not _takes_any_name(parameters):
-        yield Problem(key, f"{target} does not take {', '.join(refused)}, which the program supplies")
-
-
-def _takes_any_name(parameters: Parameters) -> bool:
-    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())

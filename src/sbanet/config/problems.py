@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,5 +31,5 @@ def problem_table(problems: Sequence[Problem]) -> Table:
     table.add_column("config key", overflow="fold", style="bold")
     table.add_column("problem", overflow="fold")
     for problem in sorted(problems):
-        table.add_row(problem.key, problem.text)
+        table.add_row(Text(problem.key), Text(problem.text))
     return table

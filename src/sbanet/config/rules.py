@@ -17,8 +17,11 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "model.aggregator": frozenset({"channels", "width"}),
     "model.decoder": frozenset({"channels"}),
     "model.positions": frozenset({"channels"}),
+    "data": frozenset({"tokenizer"}),
+    "optim.schedule": frozenset({"optimizer", "total_steps", "warmup_steps"}),
+    "trainer": frozenset({"callbacks", "logger", "default_root_dir"}),
 }
-"""The arguments that the code adds to a `_partial_` node of the config, by the node's key."""
+"""The arguments that the code adds to a node of the config, by the node's key."""
 
 
 def batch_is_divisible(cfg: DictConfig) -> Iterator[Problem]:
