@@ -74,12 +74,13 @@ def test_spaces_in_a_list_make_no_other_run() -> None:
 
 DIFFERENT = [
     ["a=b"], ["a=B"], ["a=-b"], ["a='b'"], ["a=[b]"], ["a=[[b]]"], ["a={b: 1}"], ["a=b_"], ["a=b,c"],
-    ["a=b-c"], ["a-b=c"], ["a.b=c"], ["a/b=c"], ["a_b=c"], ["a__b=c"], ["a@b=c"], ["~a"], ["~a=b"], ["a="], ["a=null"],
-    ["a='null'"], ["a=1"], ["a='1'"], ["a=1.0"], ["a=true"], ["a=b c"], ["a='b  c'"], ["a=b", "c=d"],
-    ["a=b--c-d"], ["a=[b,c]"], ["a=['b,c']"], ["a=b__c"], ["no-a=b"], ["a=${b}"], ["a=/b"], ["a=./b"], ["a='油'"],
+    ["a=b-c"], ["a-b=c"], ["a.b=c"], ["a/b=c"], ["a_b=c"], ["a__b=c"], ["a@b=c"], ["~a"], ["~a=b"], ["a="],
+    ["a=null"], ["a='null'"], ["a=1"], ["a='1'"], ["a=1.0"], ["a=true"], ["a=b c"], ["a='b  c'"],
+    ["a=b", "c=d"], ["a=/b"], ["a=b--c-d"],
+    ["a=[b,c]"], ["a=['b,c']"], ["a=b__c"], ["no-a=b"], ["a=${b}"], ["a=./b"], ["a='油'"],
     ["experiment=[a,b]"], ["experiment=[b,a]"], ["a=default"], ["name=x", "experiment=a"],
-    [f"key{n}=1" for n in range(30)], [f"key{n}=1" for n in range(29)] + ["key29=2"], ["a=" + "b" * 200],
-    ["a=" + "b" * 201], ["a='" + "c d" * 90 + "'"],
+    [f"key{n}=1" for n in range(30)], [f"key{n}=1" for n in range(29)] + ["key29=2"],
+    ["a=" + "b" * 200], ["a=" + "b" * 201], ["a='" + "c d" * 90 + "'"],
 ]  # fmt: skip
 
 
