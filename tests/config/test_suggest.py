@@ -5,6 +5,7 @@ KEYS = ["model.alignment.num_queries", "model.alignment.head_width", "model.alig
 
 def test_a_typo_in_a_long_key_has_one_answer():
     assert close_matches("model.aligment.num_queries", KEYS) == ["model.alignment.num_queries"]
+    assert close_matches("model.alignment.num_querys", KEYS) == ["model.alignment.num_queries"]
 
 
 def test_a_key_without_its_path_is_found_by_its_end():

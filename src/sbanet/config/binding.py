@@ -56,9 +56,7 @@ def bind(key: str, values: Mapping[str, Any], supplied: frozenset[str] | None) -
                 yield Problem(f"{key}.{argument}", text)
 
 
-def _unknown_arguments(
-    key: str, target: str, given: Mapping[str, Any], parameters: Parameters
-) -> Iterator[Problem]:
+def _unknown_arguments(key: str, target: str, given: Mapping[str, Any], parameters: Parameters) -> Iterator[Problem]:
     if takes_any_name(parameters):
         return
     known = by_name(parameters)

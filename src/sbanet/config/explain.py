@@ -67,9 +67,7 @@ def _instantiation(error: InstantiationException) -> str | None:
     where = f"{key[1]}: " if key else ""
     if isinstance(cause, SbanetError):
         return f"{where}{cause}"
-    if cause is None or isinstance(
-        cause, ImportError | AttributeError | TypeError | ValueError | LookupError
-    ):
+    if cause is None or isinstance(cause, ImportError | AttributeError | TypeError | ValueError | LookupError):
         text = _one_line(error).removesuffix(f"; {key[0]}" if key else "")
         return f"{where}{text if cause is None else _one_line(cause)}; SBANET_TRACEBACK=1 shows where"
     return None

@@ -65,7 +65,6 @@ def literal_arguments(argv: Sequence[str], keys: Collection[str]) -> tuple[dict[
         match = _ARGUMENT.fullmatch(argument)
         if match is not None:
             raise ConfigError(
-                f"unknown argument '{match[1]}' in '{argument}'{did_you_mean(match[1], keys)};"
-                f" known: {', '.join(keys)}"
+                f"unknown argument '{match[1]}' in '{argument}'{did_you_mean(match[1], keys)}; known: {', '.join(keys)}"
             )
     return literal, positional

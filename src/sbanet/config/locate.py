@@ -24,6 +24,4 @@ def config_dir() -> Path:
     for place in places:
         if (place / PRIMARY).is_file():
             return place
-    raise ConfigError(
-        f"the config tree is missing: no {PRIMARY} in {' or '.join(map(str, places))}; reinstall sbanet"
-    )
+    raise ConfigError(f"the config tree is missing: no {PRIMARY} in {' or '.join(map(str, places))}; reinstall sbanet")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 _ENOUGH_ALIKE = 0.6
 _NEARLY_SURE = 0.85
+_SURE = 0.93
 
 
 def close_matches(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
@@ -23,8 +24,9 @@ def close_matches(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     known = list(dict.fromkeys(known))
     tail = _tail(name)
     same_tail = [key for key in known if _tail(key) == tail]
-    if sure := difflib.get_close_matches(name, same_tail, n=1, cutoff=_NEARLY_SURE):
-        return sure
+    for candidates, cutoff in ((same_tail, _NEARLY_SURE), (known, _SURE)):
+        if best := difflib.get_close_matches(name, candidates, n=1, cutoff=cutoff):
+            return best
     ranked = difflib.get_close_matches(name, same_tail, n=limit, cutoff=0.0)
     ranked += difflib.get_close_matches(name, known, n=limit, cutoff=_ENOUGH_ALIKE)
     if not ranked:

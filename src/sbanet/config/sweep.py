@@ -47,9 +47,7 @@ def _one_at_a_time(overrides: Sequence[str]) -> list[list[str]]:
         ]
     first = [values[0] for values in choices]
     return [first] + [
-        [*first[:place], value, *first[place + 1 :]]
-        for place, values in enumerate(choices)
-        for value in values[1:]
+        [*first[:place], value, *first[place + 1 :]] for place, values in enumerate(choices) for value in values[1:]
     ]
 
 
