@@ -96,9 +96,7 @@ def test_the_source_archive_holds_every_config_once(archives):
     with tarfile.open(archives["sdist"]) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert len(names) == len(set(names))
-    configs = [
-        name for name in names if name.startswith(("conf/", "experiments/")) and name.endswith(".yaml")
-    ]
+    configs = [name for name in names if name.startswith(("conf/", "experiments/")) and name.endswith(".yaml")]
     expected = [f"conf/{name}" for name in CONFIGS] + [f"experiments/{name}" for name in EXPERIMENTS]
     assert sorted(configs) == sorted(expected)
 
@@ -109,9 +107,7 @@ def test_an_installation_works_from_any_folder(archives, checkout, kind, tmp_pat
     wheel, editable = [str(archives["wheel"])], ["--no-build-isolation", "--editable", str(checkout)]
     run(sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env"), cwd=tmp_path)
     python = tmp_path / "env" / "bin" / "python"
-    site = Path(
-        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip()
-    )
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
     # the dependencies come from the environment that runs the tests; the package itself comes first
     dependencies = [path for path in sys.path if path.endswith("site-packages")]
     (site / "zz_dependencies.pth").write_text("\n".join(dependencies) + "\n")
