@@ -114,9 +114,12 @@ def test_cutting_back_a_run_that_logged_nothing(logger: MetricsCSV) -> None:
 
 def test_only_the_first_rank_writes(logger: MetricsCSV, second_rank: None) -> None:
     logger.log_metrics({"a": 1}, 1)
-    logger.cut_back(-1)
     logger.log_hyperparams({})
     assert not logger.path.parent.exists()
+    logger.path.parent.mkdir()
+    logger.path.write_text("epoch,step,a\n0,5,1.0\n")
+    logger.cut_back(-1)
+    assert lines(logger) == ["epoch,step,a", "0,5,1.0", ""]
 
 
 class Line(L.LightningModule):

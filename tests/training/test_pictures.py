@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from sbanet.data.records import Batch, Record
-from sbanet.drawing import FILL
-from sbanet.training.pictures import GAP, TILE, PredictedSample, PredictionPictures, prediction_grid
+from sbanet.drawing import FILL, GAP
+from sbanet.training.pictures import TILE, PredictedSample, PredictionPictures, prediction_grid
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 SIZE = 32
@@ -55,9 +55,7 @@ def test_iou() -> None:
     assert sample(0).iou == 1.0
     assert sample(4).iou == pytest.approx(1 / 3)
     nothing = np.zeros((4, 4), bool)
-    empty = PredictedSample(
-        image=np.zeros((4, 4, 3), np.uint8), target=nothing, prediction=nothing, expression=""
-    )
+    empty = PredictedSample(image=np.zeros((4, 4, 3), np.uint8), target=nothing, prediction=nothing, expression="")
     assert empty.iou == 0.0
 
 
@@ -85,13 +83,12 @@ def test_samples_stand_in_rows(count: int, columns: int) -> None:
     assert grid.shape == (down * height + (down - 1) * GAP, across * width + (across - 1) * GAP, 3)
     for number in range(count):
         row, column = divmod(number, columns)
-        corner = grid[row * (height + GAP), column * (width + GAP)]
-        assert corner.tolist() == [40 + 30 * number] * 3
+        top, left = row * (height + GAP), column * (width + GAP)
+        assert grid[top, left].tolist() == [40 + 30 * number] * 3
+        assert (grid[top, left + width : left + width + GAP] == PAPER).all(), "samples have a gap between them"
 
 
-@pytest.mark.parametrize(
-    "text", ["the ship " * 60, "油罐左边的红色小车 \U0001f6a2", "", "x" * 400, "tab\tline\nend"]
-)
+@pytest.mark.parametrize("text", ["the ship " * 60, "油罐左边的红色小车 \U0001f6a2", "", "x" * 400, "tab\tline\nend"])
 def test_any_sentence_can_be_drawn(text: str) -> None:
     plain = prediction_grid([sample()])
     grid = prediction_grid([sample(expression=text), sample()])
