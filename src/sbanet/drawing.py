@@ -5,6 +5,7 @@ The prediction is a filled colour, the target a white contour: where both agree,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -13,6 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 FILL = (255, 64, 160)
 """RGB of the prediction: a pink that neither land nor water has."""
+
+GAP = 6
+"""Space between the pictures of a grid, in pixels."""
 
 INK = (230, 230, 230)
 PAPER = (24, 24, 24)
@@ -77,6 +81,31 @@ def caption(text: str, width: int, *, lines: int = 4, font_size: int = 14) -> np
     for number, line in enumerate(wrapped):
         pen.text((margin, margin // 2 + pitch * number), line, INK, font)
     return np.array(picture)
+
+
+def grid(tiles: Sequence[np.ndarray], columns: int, *, gap: int = GAP) -> np.ndarray:
+    """Pictures in rows, top left first.
+
+    Args:
+        tiles: (h, w, 3) uint8 RGB of any sizes, at least one.
+        columns: pictures side by side.
+        gap: space between them, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    width = max(tile.shape[1] for tile in tiles)
+    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
+    heights = [max(tile.shape[0] for tile in row) for row in rows]
+    across = min(columns, len(tiles))
+    picture = np.full((sum(heights) + gap * (len(rows) - 1), width * across + gap * (across - 1), 3), PAPER, np.uint8)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, tile in enumerate(row):
+            left = column * (width + gap)
+            picture[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+        top += height + gap
+    return picture
 
 
 @cache

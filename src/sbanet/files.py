@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,3 +47,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     with open_atomically(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def image_file_name(image: str) -> str:
+    """The file name (without suffix) of an image's thumbnail.
+
+    Args:
+        image: the image's key; a path, or a scene number.
+
+    Returns:
+        The key itself where it is a plain name, else its readable part and a digest that keeps keys apart.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", image)
+    if plain == image and 0 < len(plain) <= 80 and not plain.startswith("."):
+        return plain
+    return f"{plain[-60:].lstrip('.')}-{hashlib.sha256(image.encode()).hexdigest()[:10]}"

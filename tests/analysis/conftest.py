@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from sbanet.analysis.runs import Run, image_file_name
+from sbanet.analysis.runs import Run
+from sbanet.files import image_file_name
 
 SIZE = 96
 COLOURS = {"red": (200, 60, 50), "blue": (60, 80, 200), "white": (235, 235, 225), "yellow": (225, 200, 60)}
@@ -43,9 +44,7 @@ def draw_scene(number: int) -> tuple[np.ndarray, list[dict]]:
         cv2.ellipse(mask, centre, axes, float(rng.integers(0, 180)), 0, 360, 1, -1)
         image[mask > 0] = COLOURS[colour]
         category = str(rng.choice(CATEGORIES))
-        objects.append(
-            {"mask": mask > 0, "text": f"the {colour} {category} on the {corner}", "category": category}
-        )
+        objects.append({"mask": mask > 0, "text": f"the {colour} {category} on the {corner}", "category": category})
     return image, objects
 
 

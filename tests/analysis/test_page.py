@@ -65,9 +65,7 @@ def page(rows: list[Row]) -> str:
 
 def test_everything_is_inside(page: str) -> None:
     parts = outline(page)
-    outside = [
-        address for address in parts.addresses if not address.startswith(("data:image/jpeg;base64,", "#"))
-    ]
+    outside = [address for address in parts.addresses if not address.startswith(("data:image/jpeg;base64,", "#"))]
     assert outside == []
     assert "link" not in parts.tags
     assert "default-src 'none'" in page
@@ -98,9 +96,7 @@ def test_it_says_what_was_measured_and_how(page: str) -> None:
 
 
 def test_charts_hold_the_numbers(page: str) -> None:
-    figures = [
-        json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)
-    ]
+    figures = [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
     assert len(figures) == 3
     skills, loss, val = figures
     assert [trace["name"] for trace in skills["data"]] == ["sbanet", "pwam", "sbanet, wrong sentence"]

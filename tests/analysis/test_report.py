@@ -15,9 +15,7 @@ from sbanet.report import Options, main, parse
 MakeRun = Callable[..., Run]
 
 
-def test_writes_what_it_was_asked_for(
-    runs: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_writes_what_it_was_asked_for(runs: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "demo" / "index.html"
     folders = [str(run.folder) for run in runs.values()]
     assert main([*folders, f"out={out}", "format=html,markdown", "title=A = B", "pictures=1"]) == 0
@@ -30,10 +28,7 @@ def test_writes_what_it_was_asked_for(
 
 
 def test_markdown_alone(runs: dict[str, Run], tmp_path: Path) -> None:
-    assert (
-        main([str(runs["pwam"].folder), f"out={tmp_path / 'v1.2'}", "format=markdown", "protocol=native"])
-        == 0
-    )
+    assert main([str(runs["pwam"].folder), f"out={tmp_path / 'v1.2'}", "format=markdown", "protocol=native"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["v1.2.md"]
     assert "protocol native" in (tmp_path / "v1.2.md").read_text(encoding="utf-8")
 

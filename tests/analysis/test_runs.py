@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sbanet.analysis.runs import Run, RunFolderError, find_runs, image_file_name
+from sbanet.analysis.runs import Run, RunFolderError, find_runs
+from sbanet.files import image_file_name
 
 MakeRun = Callable[..., Run]
 
@@ -34,9 +35,7 @@ def test_thumbnails_exist_for_some_images(runs: dict[str, Run]) -> None:
 
 def test_file_names_of_images() -> None:
     assert image_file_name("00012.jpg") == "00012.jpg"
-    names = [
-        image_file_name(key) for key in ("a/b 1.tif", "a_b_1.tif", "../b", "", ".", "x" * 300, "a/b_1.tif")
-    ]
+    names = [image_file_name(key) for key in ("a/b 1.tif", "a_b_1.tif", "../b", "", ".", "x" * 300, "a/b_1.tif")]
     assert len(set(names)) == len(names)
     assert all(name and len(name) < 90 and "/" not in name and not name.startswith(".") for name in names)
 

@@ -58,9 +58,7 @@ def test_comparison_holds_scores_in_percent_and_costs(rows: list[Row]) -> None:
     frame = rows[0].predictions
     iou = frame["network_I"] / frame["network_U"]
     assert column(table, "mIoU")[0] == pytest.approx(100 * iou.mean())
-    assert column(table, "oIoU")[0] == pytest.approx(
-        100 * frame["network_I"].sum() / frame["network_U"].sum()
-    )
+    assert column(table, "oIoU")[0] == pytest.approx(100 * frame["network_I"].sum() / frame["network_U"].sum())
     assert column(table, "Pr@0.7")[0] == pytest.approx(100 * (iou >= 0.7).mean())
     assert column(table, "Params (M)") == [3.012345, 2.612345, None]
     assert column(table, "Mult-adds (G)")[0] == 1.2

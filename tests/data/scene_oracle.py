@@ -54,13 +54,9 @@ class Reading:
     step: float  # ranks are this far apart; below 0: ranks closer than this are confused
 
 
-STRICT = Reading(
-    -0.035, False, 1.25, (1.65, 3.4), False, 0.075, False, 17, 17, 1.13, (1.34, 2.02), 2.98, 1.28, 0.045
-)
+STRICT = Reading(-0.035, False, 1.25, (1.65, 3.4), False, 0.075, False, 17, 17, 1.13, (1.34, 2.02), 2.98, 1.28, 0.045)
 PLAIN = Reading(0.0, False, 1.4, (1.5, 2.5), False, 0.0, True, 22.5, 22.5, 1.25, (1.25, 2.5), 2.5, 1.0, 0.0)
-LENIENT = Reading(
-    0.035, True, 1.68, (1.0, 1.0), True, 0.075, True, 73, 44, 1.33, (1.13, 2.98), 2.02, 1 / 1.28, -0.045
-)
+LENIENT = Reading(0.035, True, 1.68, (1.0, 1.0), True, 0.075, True, 73, 44, 1.33, (1.13, 2.98), 2.02, 1 / 1.28, -0.045)
 
 
 @dataclass(frozen=True)
@@ -206,10 +202,7 @@ class Reader:
         # Small is large for the reciprocals.
         value = {k: self.instances[k].area ** sign for k in kin}
         above = value[i] / min(value.values())
-        return (
-            value[i] * self.reading.extreme >= max(value.values())
-            and above >= self.reading.contrast[degree - 1]
-        )
+        return value[i] * self.reading.extreme >= max(value.values()) and above >= self.reading.contrast[degree - 1]
 
     def _placed(self, i: int, place: str) -> bool:
         column, row = PLACES[place]

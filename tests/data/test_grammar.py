@@ -46,9 +46,7 @@ def random_scene(
     return [random_instance(str(name), rng, height, width, unknown) for name in names]
 
 
-def random_instance(
-    category: str, rng: np.random.Generator, height: int, width: int, unknown: float
-) -> Instance:
+def random_instance(category: str, rng: np.random.Generator, height: int, width: int, unknown: float) -> Instance:
     long_side = rng.uniform(6, 20) * (2 if rng.random() < 0.25 else 1)
     w, h = rng.permutation([long_side, long_side * rng.uniform(0.4, 1)])
     x, y = rng.uniform(w / 2, width - w / 2), rng.uniform(h / 2, height - h / 2)
@@ -69,9 +67,7 @@ def at(x: float, y: float, category: str = "ship", side: float = 10, **known: ob
     return Instance(category=category, box=box, area=side * side, **known)  # type: ignore[arg-type]
 
 
-def all_of(
-    instances: list[Instance], height: int = SIDE, width: int = SIDE, **grammar: object
-) -> list[Expression]:
+def all_of(instances: list[Instance], height: int = SIDE, width: int = SIDE, **grammar: object) -> list[Expression]:
     return Grammar(**grammar).expressions(instances, height, width, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
@@ -271,9 +267,7 @@ def test_ranks_count_from_the_nearer_side_and_stop_before_the_last():
     scene = [at(x, 80) for x in (10, 40, 70, 100, 150)]
     texts = {i: wordings(all_of(scene), i) for i in range(5)}
     assert {"third ship from the left", "third ship from the right"} <= texts[2]
-    assert {"second ship from the right", "third ship from the right"} & texts[3] == {
-        "second ship from the right"
-    }
+    assert {"second ship from the right", "third ship from the right"} & texts[3] == {"second ship from the right"}
     pair = [at(10, 80), at(100, 80)]
     assert not any("second" in text for i in range(2) for text in wordings(all_of(pair), i))
     close = [at(10, 80), at(60, 80), at(63, 80), at(100, 80)]
@@ -332,9 +326,7 @@ def test_the_standard_mix_gives_the_standard_difficulty():
     assert share[("colour",)] <= 0.25
     assert share[("position",)] <= 0.30
     assert sum(p for key, p in share.items() if {"relation", "comparison", "ordinal"} & set(key)) >= 0.25
-    assert all(
-        needed[skill] >= 0.08 for skill in ("size", "colour", "position", "relation", "comparison", "ordinal")
-    )
+    assert all(needed[skill] >= 0.08 for skill in ("size", "colour", "position", "relation", "comparison", "ordinal"))
     assert needed["shape"] >= 0.03
     assert needed["category"] >= 0.02
     assert 0.3 < articles["A"] / articles.total() < 0.5

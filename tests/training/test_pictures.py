@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sbanet.data.records import Batch, Record
-from sbanet.drawing import FILL, GAP
+from sbanet.drawing import FILL, GAP, PAPER
 from sbanet.training.pictures import TILE, PredictedSample, PredictionPictures, prediction_grid
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

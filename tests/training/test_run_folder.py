@@ -72,9 +72,7 @@ def test_facts_are_added_and_the_end_is_noted(folder: RunFolder) -> None:
     assert facts["finished"] >= facts["started"]
 
 
-def test_a_later_start_keeps_the_first_and_sums_the_seconds(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_later_start_keeps_the_first_and_sums_the_seconds(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(run_folder.time, "monotonic", lambda: clock[0])
     times = iter(["t0", "t1", "t2", "t3"])

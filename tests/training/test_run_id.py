@@ -47,9 +47,7 @@ def test_where_a_run_computes_is_left_out(override: str) -> None:
     assert run_id(["seed=1", override]) == "seed-1"
 
 
-@pytest.mark.parametrize(
-    "key", ["loggers", "trainer.precision", "data.roots", "hydration", "data", "trainer"]
-)
+@pytest.mark.parametrize("key", ["loggers", "trainer.precision", "data.roots", "hydration", "data", "trainer"])
 def test_neutral_keys_are_whole_words(key: str) -> None:
     assert changes_results(key)
 

@@ -41,14 +41,10 @@ def bars(table: Table, colour: dict[str, str]) -> go.Figure:
             hovertemplate="%{y:.1f} on %{customdata} expressions",
             marker_color=colour[column.title],
         )
-    return figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified").update_xaxes(
-        showgrid=False
-    )
+    return figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified").update_xaxes(showgrid=False)
 
 
-def curves(
-    rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0
-) -> go.Figure:
+def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0) -> go.Figure:
     """One metric over the steps, a line a row that has measured it.
 
     Args:

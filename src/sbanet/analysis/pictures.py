@@ -49,9 +49,7 @@ def data_uri(picture: np.ndarray, quality: int = 82) -> str:
         picture: (H, W, 3) uint8 RGB.
         quality: of the JPEG, 1 to 100.
     """
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"picture: got {picture.shape} {picture.dtype}, expected (H, W, 3) uint8")
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
@@ -74,9 +72,7 @@ def choose(
     Returns:
         outcome -> sample ids; every outcome is a key.
     """
-    frame = predictions[["sample_id", "image", "category", "target_pixels"]].join(
-        outcomes(predictions, protocol)
-    )
+    frame = predictions[["sample_id", "image", "category", "target_pixels"]].join(outcomes(predictions, protocol))
     frame = frame[frame["image"].isin(set(images))]
     chosen = {}
     for outcome in OUTCOMES:

@@ -10,10 +10,8 @@ Nothing here needs torch, a checkpoint, the dataset or a server.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from sbanet.files import image_file_name
 
 PREDICTION_COLUMNS = (
     "sample_id", "image", "expression", "category", "tags", "split", "dataset", "height", "width",
@@ -31,21 +31,6 @@ PREDICTION_COLUMNS = (
 
 class RunFolderError(ValueError):
     """A run folder lacks a file, or holds one that cannot be read; the message names it and the remedy."""
-
-
-def image_file_name(image: str) -> str:
-    """The file name (without suffix) of an image's thumbnail.
-
-    Args:
-        image: the image's key; a path, or a scene number.
-
-    Returns:
-        The key itself where it is a plain name, else its readable part and a digest that keeps keys apart.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", image)
-    if plain == image and 0 < len(plain) <= 80 and not plain.startswith("."):
-        return plain
-    return f"{plain[-60:].lstrip('.')}-{hashlib.sha256(image.encode()).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True)
@@ -67,15 +52,11 @@ class Run:
         """
         path = self.folder / "run.json"
         if not path.is_file():
-            raise RunFolderError(
-                f"{path}: no such file; expected the folder of a run (sbanet-train writes it)"
-            )
+            raise RunFolderError(f"{path}: no such file; expected the folder of a run (sbanet-train writes it)")
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RunFolderError(
-                f"{path}: not readable ({error}); start the run once more to rewrite it"
-            ) from None
+            raise RunFolderError(f"{path}: not readable ({error}); start the run once more to rewrite it") from None
         if not isinstance(facts, dict) or "run_id" not in facts:
             raise RunFolderError(f"{path}: has no run_id; expected the run.json that sbanet-train writes")
         return facts
@@ -167,15 +148,11 @@ def find_runs(folders: Iterable[Path | str]) -> list[Run]:
     found: dict[Path, Run] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise RunFolderError(
-                f"{folder}: no such folder; expected the folder of a run, or one with runs below it"
-            )
+            raise RunFolderError(f"{folder}: no such folder; expected the folder of a run, or one with runs below it")
         # A folder that is itself meant as a run gets the error of its missing run.json only when read.
         files = [folder / "run.json"] if (folder / "run.json").exists() else sorted(folder.rglob("run.json"))
         if not files:
-            raise RunFolderError(
-                f"{folder}: no run.json in it or below it; expected a folder that sbanet-train wrote"
-            )
+            raise RunFolderError(f"{folder}: no run.json in it or below it; expected a folder that sbanet-train wrote")
         for file in files:
             found.setdefault(file.parent.resolve(), Run(file.parent))
     return list(found.values())

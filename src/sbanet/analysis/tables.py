@@ -85,9 +85,7 @@ class Table:
         """A GitHub table under its title and note, the best values in bold."""
         lines = [f"### {self.title}", "", self.note, ""]
         lines.append("| " + " | ".join(_cell(column.title) for column in self.columns) + " |")
-        lines.append(
-            "|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|"
-        )
+        lines.append("|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|")
         best = [self.best(column) for column in range(len(self.columns))]
         for row, cells in enumerate(self.rows):
             texts = [_cell(column.text(cell)) for column, cell in zip(self.columns, cells, strict=True)]
@@ -153,9 +151,7 @@ def summary(predictions: Mapping[str, pd.DataFrame], protocol: str = "network") 
     return {"models": {name: measure(frame, protocol).as_dict() for name, frame in predictions.items()}}
 
 
-def comparison(
-    rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = (0.5, 0.7, 0.9)
-) -> Table:
+def comparison(rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = (0.5, 0.7, 0.9)) -> Table:
     """One line a row: what it scores (in percent) and what it costs.
 
     Args:
@@ -205,9 +201,7 @@ def breakdown(
         values = []
         for row, members in zip(rows, groups, strict=True):
             positions = members.rows(group)
-            values.append(
-                _percent(row.predictions.iloc[positions], protocol, metric) if len(positions) else None
-            )
+            values.append(_percent(row.predictions.iloc[positions], protocol, metric) if len(positions) else None)
         cells.append((group, len(groups[0].rows(group)), *values))
     return Table(f"{metric} by {title.lower()}", _note(rows, protocol, "in percent"), columns, tuple(cells))
 
@@ -222,9 +216,7 @@ def _percent(predictions: pd.DataFrame, protocol: str, metric: str) -> float:
 def _costs(row: Row) -> tuple[Cell, Cell, Cell]:
     """Parameters (millions), multiply-adds (billions), training images a second; a control repeats none."""
     facts = {} if row.control else row.run.facts
-    parameters, adds, speed = (
-        facts.get(key) for key in ("parameters", "multiply_adds", "train_images_per_second")
-    )
+    parameters, adds, speed = (facts.get(key) for key in ("parameters", "multiply_adds", "train_images_per_second"))
     return (
         parameters / 1e6 if parameters is not None else None,
         adds / 1e9 if adds is not None else None,
@@ -237,9 +229,7 @@ def _note(rows: Sequence[Row], protocol: str, unit: str) -> str:
     first = rows[0].predictions
     split = ", ".join(map(str, first["split"].unique()))
     dataset = ", ".join(map(str, first["dataset"].unique()))
-    note = (
-        f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
-    )
+    note = f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
     samples = set(first["sample_id"])
     others = [row for row in rows if set(row.predictions["sample_id"]) != samples]
     if any(not row.control for row in others):

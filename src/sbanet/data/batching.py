@@ -38,7 +38,7 @@ class Samples(Dataset[Sample]):
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        record = self.records[draw.index]
+        record = self.records[draw.position]
         image, mask = self.dataset.image(record), self.dataset.mask(record)
         sample = Sample(image=image, mask=mask, expression=record.expression, record=record)
         return self.transform(sample, draw.seed)

@@ -74,6 +74,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         self.mean, self.std = tuple(mean), tuple(std)
         self.collate = Collate(tokenizer, mean=mean, std=std)
         self._augmentation = list(augmentation)
+        self.test_split = "test"  # what `trainer.test` scores; sbanet-evaluate sets it
         self._splits: dict[str, Samples] = {}
 
     @abstractmethod
@@ -118,8 +119,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.eval_dataloader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The test batches of this rank."""
-        return self.eval_dataloader("test")
+        """The batches of `test_split` on this rank."""
+        return self.eval_dataloader(self.test_split)
 
     def eval_dataloader(self, split: str) -> DataLoader[Batch]:
         """The evaluation batches of any split on this rank."""
@@ -137,8 +138,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
 
     def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
         return DataLoader(
-            samples,
-            batch_sampler=batches,  # type: ignore[arg-type]
+            samples,  # type: ignore[arg-type]
+            batch_sampler=batches,
             collate_fn=self.collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

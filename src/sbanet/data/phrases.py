@@ -140,9 +140,7 @@ class Phrasebook:
                 continue
             for word, i in predicates.superlatives(self._instances, group, self._margins).items():
                 yield Sentence(i, ("comparison",), Noun((word,), category), definite=True)
-            for side, rank, i in predicates.ordinals(
-                self._instances, group, self._height, self._width, self._margins
-            ):
+            for side, rank, i in predicates.ordinals(self._instances, group, self._height, self._width, self._margins):
                 noun = Noun((RANKS[rank],), category, f"from the {side}")
                 yield Sentence(i, ("ordinal",), noun, definite=True)
                 if rank == 0 and side in ("left", "right"):
@@ -168,9 +166,7 @@ class Phrasebook:
                             skills = (*(modifier.skill for modifier in modifiers), skill)
                             yield Sentence(i, skills, subject, link, self._noun(landmark, modifiers))
 
-    def _needed(
-        self, modifiers: tuple[Modifier, ...], link: str, landmark: int, members: int, referent: int
-    ) -> bool:
+    def _needed(self, modifiers: tuple[Modifier, ...], link: str, landmark: int, members: int, referent: int) -> bool:
         """Whether each of a landmark's modifiers is needed to find the referent, not only the landmark."""
         kin = self._members[self._instances[landmark].category]
         for rest in _reduced(modifiers, kin):

@@ -154,9 +154,7 @@ def _thirds(fractions: Sequence[float], margin: float) -> list[Extension]:
     ]
 
 
-def positions(
-    instances: Sequence[Instance], height: int, width: int, margins: Margins
-) -> dict[str, Extension]:
+def positions(instances: Sequence[Instance], height: int, width: int, margins: Margins) -> dict[str, Extension]:
     """The objects in each cell of the 3x3 grid, by phrase."""
     columns = _thirds([instance.centre[0] / width for instance in instances], margins.position)
     rows = _thirds([instance.centre[1] / height for instance in instances], margins.position)

@@ -13,7 +13,7 @@ from sbanet.errors import ConfigError
 class Draw(NamedTuple):
     """A sample of an epoch: its position in the dataset, and the seed of its augmentation."""
 
-    index: int
+    position: int
     seed: int
 
 

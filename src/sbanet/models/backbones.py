@@ -6,7 +6,7 @@ Shape letters: B batch, H W image, `Hi Wi Ci` stage i.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -37,21 +37,18 @@ class SwinBackbone(nn.Module):
         known = timm.list_models("swin_*")
         if name.split(".")[0] not in known:
             raise ValueError(f"model.backbone.name: timm has no Swin {name!r}; known: {', '.join(known)}")
-        swin = cast(
-            nn.Module,
-            timm.create_model(
-                name,
-                pretrained=pretrained,
-                num_classes=0,
-                drop_path_rate=drop_path,
-                always_partition=True,
-                strict_img_size=False,
-            ),
+        swin: Any = timm.create_model(
+            name,
+            pretrained=pretrained,
+            num_classes=0,
+            drop_path_rate=drop_path,
+            always_partition=True,
+            strict_img_size=False,
         )
         self.channels: list[int] = [info["num_chs"] for info in swin.feature_info]
         self.strides: list[int] = [info["reduction"] for info in swin.feature_info]
-        self.patch_embed = swin.patch_embed
-        self.layers = swin.layers
+        self.patch_embed: nn.Module = swin.patch_embed
+        self.layers: nn.ModuleList = nn.ModuleList(swin.layers)
 
     def stem(self, image_BCHW: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C0, ceil(H/4), ceil(W/4)), before the first stage."""

@@ -74,6 +74,7 @@ class ChannelLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of each pixel of a (B, C, H, W) map."""
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         return super().forward(features_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 

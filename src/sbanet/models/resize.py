@@ -7,6 +7,7 @@ of `F.interpolate` is not) and, on CPUs, a fraction of its cost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
@@ -37,33 +38,35 @@ def resize_bilinear(features_BCHW: Tensor, size: Sequence[int], *, align_corners
 
 def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
     """Resize (B, h, w) or (B, 2, h, w) logits to `size`, in at least float32 whatever the autocast."""
-    with torch.autocast(logits.device.type, enabled=False):
+    device = logits.device.type
+    exact = torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+    with exact:
         precise = logits.float() if logits.itemsize < 4 else logits
         if logits.dim() == 4:
             return resize_bilinear(precise, size, align_corners=align_corners)
         return resize_bilinear(precise.unsqueeze(1), size, align_corners=align_corners).squeeze(1)
 
 
-def resize_to_grid(features_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+def resize_to_grid(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a map to `size`: by average pooling where it shrinks, bilinearly where it grows."""
     height, width = features_BCHW.shape[-2:]
     if height >= size[0] and width >= size[1]:
-        return features_BCHW if (height, width) == tuple(size) else F.adaptive_avg_pool2d(features_BCHW, tuple(size))
+        return features_BCHW if (height, width) == size else F.adaptive_avg_pool2d(features_BCHW, size)
     return resize_bilinear(features_BCHW, size)
+
+
+def map_size(features_BCHW: Tensor) -> tuple[int, int]:
+    """(height, width) of a map."""
+    return features_BCHW.shape[-2], features_BCHW.shape[-1]
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # what prediction computes first must serve a later backward pass
-def _interpolation(
-    source: int, target: int, align_corners: bool, dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def _interpolation(source: int, target: int, align_corners: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(target, source): each row holds the two weights with which a target pixel reads the source."""
     pixels = torch.arange(target, dtype=torch.float64, device="cpu")
-    if align_corners:
-        position = pixels * ((source - 1) / max(target - 1, 1))
-    else:
-        position = (pixels + 0.5) * source / target - 0.5
-    position = position.clamp(0, source - 1)
+    corners = pixels * ((source - 1) / max(target - 1, 1))
+    position = (corners if align_corners else (pixels + 0.5) * source / target - 0.5).clamp(0, source - 1)
     lower = position.floor().long().clamp(max=max(source - 2, 0))
     fraction = position - lower
     weights = torch.zeros(target, source, dtype=torch.float64, device="cpu")

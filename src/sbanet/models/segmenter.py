@@ -39,6 +39,9 @@ class ReferringSegmenter(nn.Module):
         ValueError: if the backbone does not publish four stages, or `alignment_stages` names another one.
     """
 
+    backbone: Any  # modules; what they publish beyond that is checked in `published_contract`
+    text_encoder: Any
+
     def __init__(
         self,
         *,
@@ -68,6 +71,7 @@ class ReferringSegmenter(nn.Module):
         self.aggregator = aggregator(channels=channels, width=width)
         self.decoder = decoder(channels=channels)
         self.align_corners = align_corners
+        self.preprocessing: Callable[[np.ndarray], Tensor] | None = None  # known when loaded from a checkpoint
         self.reads_words = any(node.reads_words for node in (*self.alignments, self.aggregator))
         if not self.reads_words:
             self.text_encoder.requires_grad_(False)
@@ -108,7 +112,7 @@ class ReferringSegmenter(nn.Module):
         return predict(self, image, expression).mask
 
 
-def published_contract(backbone: nn.Module, text_encoder: nn.Module) -> tuple[list[int], int]:
+def published_contract(backbone: Any, text_encoder: Any) -> tuple[list[int], int]:
     """The channels of the four stages and the text width; what all other nodes are built for.
 
     Raises:
@@ -121,4 +125,3 @@ def published_contract(backbone: nn.Module, text_encoder: nn.Module) -> tuple[li
             "expected four stages at strides [4, 8, 16, 32]"
         )
     return channels, int(text_encoder.width)
-

@@ -91,9 +91,7 @@ class MetricsCSV(Logger):
         kept = [row for row in rows if int(row["step"] or 0) <= step]
         if len(kept) < len(rows):
             # As if the later rows had never been: a metric that only they measured has no column.
-            self._write(
-                [name for name in columns if name in POSITION or any(row[name] for row in kept)], kept
-            )
+            self._write([name for name in columns if name in POSITION or any(row[name] for row in kept)], kept)
 
     def _open(self) -> tuple[list[str], list[dict[str, str]]]:
         """What an earlier start left, without a line that it had begun when it was killed."""

@@ -72,7 +72,8 @@ class ReferringSegmentation(L.LightningModule):
         self.optim = optim
         self.seed = seed
         self.config = config
-        self.scores = nn.ModuleDict({protocol: ReferringScores() for protocol in PROTOCOLS})
+        self.network_scores = ReferringScores()
+        self.native_scores = ReferringScores()
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W)."""
@@ -90,16 +91,16 @@ class ReferringSegmentation(L.LightningModule):
         self.log("optim/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         return terms["loss"]
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> EvalOutput:
+    def validation_step(self, batch: Batch, batch_idx: int) -> EvalOutput:  # type: ignore[override]
         """Score a batch of the validation split."""
         return self._evaluate(batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> EvalOutput:
+    def test_step(self, batch: Batch, batch_idx: int) -> EvalOutput:  # type: ignore[override]
         """Score a batch of the test split."""
         return self._evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log `val/mIoU` and the others; the network protocol has the plain names."""
+        """Log `val/mIoU` and the others of the network protocol, `val_native/mIoU` and the others of the native one."""
         self._log_scores("val")
 
     def on_test_epoch_end(self) -> None:
@@ -140,9 +141,14 @@ class ReferringSegmentation(L.LightningModule):
             native = tuple(torch.stack(parts) for parts in zip(*pairs, strict=True))
         else:
             predictions, native = list(logits > 0), network
-        for protocol, (intersection, union) in zip(PROTOCOLS, (network, native), strict=True):
-            self.scores[protocol].update(intersection, union)
-        self.log("val/loss" if not self.trainer.testing else "test/loss", loss, batch_size=len(batch), sync_dist=True)
+        self.network_scores.update(*network)
+        self.native_scores.update(*native)
+        self.log(
+            "val/loss" if not self.trainer.testing else "test/loss",
+            loss,
+            batch_size=len(batch),
+            sync_dist=True,
+        )
         return EvalOutput(
             logits=logits,
             predictions=predictions,
@@ -152,9 +158,6 @@ class ReferringSegmentation(L.LightningModule):
         )
 
     def _log_scores(self, stage: str) -> None:
-        for protocol, metric in self.scores.items():
-            if metric.update_called:
-                prefix = stage if protocol == "network" else f"{stage}_{protocol}"
-                values = metric.compute()
-                self.log_dict({f"{prefix}/{name}": float(value) for name, value in values.items()})
-                metric.reset()
+        for prefix, metric in ((stage, self.network_scores), (f"{stage}_native", self.native_scores)):
+            self.log_dict({f"{prefix}/{name}": float(value) for name, value in metric.compute().items()})
+            metric.reset()

@@ -15,15 +15,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from sbanet.data.records import Batch
-from sbanet.drawing import PAPER, caption, overlay
+from sbanet.drawing import caption, grid, overlay
 from sbanet.files import write_atomically
 from sbanet.scores import ious
 
 TILE = 288
 """Longer side of an image in the grid, in pixels."""
-
-GAP = 6
-"""Space between the samples of the grid, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +102,9 @@ class PredictionPictures(Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the grid."""
         if self._samples:
-            grid = cv2.cvtColor(prediction_grid(self._samples, self.columns), cv2.COLOR_RGB2BGR)
+            picture = cv2.cvtColor(prediction_grid(self._samples, self.columns), cv2.COLOR_RGB2BGR)
             path = self.dirpath / f"epoch_{trainer.current_epoch:03d}.png"
-            write_atomically(path, cv2.imencode(".png", grid)[1].tobytes())
+            write_atomically(path, cv2.imencode(".png", picture)[1].tobytes())
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
@@ -132,9 +129,7 @@ def predicted_samples(
     predictions = (logits[:count].detach() > 0).cpu().numpy()
     return [
         PredictedSample(image=image, target=target, prediction=prediction, expression=record.expression)
-        for image, target, prediction, record in zip(
-            images, targets, predictions, batch.records[:count], strict=True
-        )
+        for image, target, prediction, record in zip(images, targets, predictions, batch.records[:count], strict=True)
     ]
 
 
@@ -153,21 +148,7 @@ def prediction_grid(samples: Sequence[PredictedSample], columns: int = 2) -> np.
     """
     if not samples:
         raise ValueError("samples: got none, expected at least one")
-    tiles = [_tile(sample) for sample in samples]
-    width = max(tile.shape[1] for tile in tiles)
-    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
-    heights = [max(tile.shape[0] for tile in row) for row in rows]
-    across = min(columns, len(tiles))
-    grid = np.full(
-        (sum(heights) + GAP * (len(rows) - 1), width * across + GAP * (across - 1), 3), PAPER, np.uint8
-    )
-    top = 0
-    for row, height in zip(rows, heights, strict=True):
-        for column, tile in enumerate(row):
-            left = column * (width + GAP)
-            grid[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-        top += height + GAP
-    return grid
+    return grid([_tile(sample) for sample in samples], columns)
 
 
 def _tile(sample: PredictedSample) -> np.ndarray:

@@ -14,9 +14,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from pycocotools import mask as coco_mask
 
-from sbanet.analysis.runs import image_file_name
+from sbanet.data.batching import Samples
+from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.records import Batch, Record
-from sbanet.files import write_atomically
+from sbanet.files import image_file_name, write_atomically
 from sbanet.training.module import PROTOCOLS, EvalOutput
 
 
@@ -62,17 +63,13 @@ class PredictionTable(Callback):
         """Put the ranks together and write, on rank 0."""
         rows = gather_rows(self.rows)
         if trainer.is_global_zero:
-            order = {record.sample_id: n for n, record in enumerate(trainer.datamodule.samples(self.split).records)}  # type: ignore[attr-defined]
+            samples = tested_samples(trainer)
+            order = {record.sample_id: position for position, record in enumerate(samples.records)}
             rows.sort(key=lambda row: order[row["sample_id"]])
             sink = pa.BufferOutputStream()
             pq.write_table(pa.Table.from_pylist(rows), sink)
             write_atomically(self.folder / f"{self.name}.parquet", sink.getvalue().to_pybytes())
-            self._write_thumbnails(trainer)
-
-    @property
-    def split(self) -> str:
-        """The split that the rows are of."""
-        return str(self.rows[0]["split"])
+            self._write_thumbnails(samples)
 
     def _row(self, trainer: L.Trainer, record: Record, target: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:
         return {
@@ -90,17 +87,19 @@ class PredictionTable(Callback):
             "prediction_rle": encode_rle(prediction),
         }
 
-    def _write_thumbnails(self, trainer: L.Trainer) -> None:
-        samples = trainer.datamodule.samples(self.split)  # type: ignore[attr-defined]
-        records = samples.records
-        step = max(1, len(records) // max(1, self.thumbnails))
-        folder = self.folder / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        for record in records[::step]:
-            path = folder / image_file_name(record.image)
+    def _write_thumbnails(self, samples: Samples) -> None:
+        step = max(1, len(samples) // max(1, self.thumbnails))
+        for record in samples.records[::step]:
+            path = self.folder / "images" / f"{image_file_name(record.image)}.jpg"
             if not path.exists():
                 pixels = cv2.cvtColor(samples.dataset.image(record), cv2.COLOR_RGB2BGR)
                 write_atomically(path, cv2.imencode(".jpg", pixels)[1].tobytes())
+
+
+def tested_samples(trainer: L.Trainer) -> Samples:
+    """The samples that a running test scores."""
+    datamodule: ReferringDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    return datamodule.samples(datamodule.test_split)
 
 
 def encode_rle(mask: np.ndarray) -> str:

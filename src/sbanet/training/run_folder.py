@@ -50,9 +50,7 @@ class RunFolder:
         self._began: float | None = None
         self._spent = 0.0
         if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(
-                f"{self.path}: is a file, expected the folder of a run; move it or set paths.runs"
-            )
+            raise ConfigError(f"{self.path}: is a file, expected the folder of a run; move it or set paths.runs")
         if _writes():
             self.path.mkdir(parents=True, exist_ok=True)
 

@@ -36,7 +36,9 @@ class Throughput(Callback):
         """What validation took does not count."""
         self._since = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Count the batch and the time since the one before."""
         now = time.perf_counter()
         self._batches += 1

@@ -94,9 +94,7 @@ def test_every_object_is_where_its_sketch_is_and_at_least_nine_tenths_visible():
 def test_objects_lie_within_the_image(standard_scenes):
     # what is cut by the border would have a box that ends there; one or two touch it by chance
     touching = sum(
-        min(instance.box) <= 0 or max(instance.box) >= 160
-        for scene in standard_scenes
-        for instance in scene.instances
+        min(instance.box) <= 0 or max(instance.box) >= 160 for scene in standard_scenes for instance in scene.instances
     )
     assert touching <= 0.01 * sum(len(scene.instances) for scene in standard_scenes)
 

@@ -52,17 +52,11 @@ CATALOGUE: dict[str, Category] = {
     "storage tank": Category(draw=structures.storage_tank, habitat="land", length=(0.08, 0.17), weight=1.2),
     "chimney": Category(draw=structures.chimney, habitat="land", length=(0.18, 0.28), leans=True),
     "windmill": Category(draw=structures.windmill, habitat="land", length=(0.2, 0.32), leans=True),
-    "train station": Category(
-        draw=structures.train_station, habitat="land", length=(0.2, 0.33), weight=0.8, group=3
-    ),
+    "train station": Category(draw=structures.train_station, habitat="land", length=(0.2, 0.33), weight=0.8, group=3),
     "tennis court": Category(draw=sports.tennis_court, habitat="land", length=(0.11, 0.21)),
     "basketball court": Category(draw=sports.basketball_court, habitat="land", length=(0.11, 0.21)),
-    "ground track field": Category(
-        draw=sports.ground_track_field, habitat="land", length=(0.15, 0.28), group=4
-    ),
-    "baseball field": Category(
-        draw=sports.baseball_field, habitat="land", length=(0.13, 0.25), weight=1.1, group=4
-    ),
+    "ground track field": Category(draw=sports.ground_track_field, habitat="land", length=(0.15, 0.28), group=4),
+    "baseball field": Category(draw=sports.baseball_field, habitat="land", length=(0.13, 0.25), weight=1.1, group=4),
     "stadium": Category(draw=sports.stadium, habitat="land", length=(0.14, 0.26), weight=0.9, group=3),
     "golf field": Category(draw=sports.golf_field, habitat="land", length=(0.19, 0.31), weight=0.8, group=3),
     "bridge": Category(draw=crossings.bridge, habitat="river", length=(1.25, 1.5), weight=4.0, group=3),

@@ -87,17 +87,13 @@ class Composition:
     def _candidates(self) -> dict[str, float]:
         """The weights of the categories that can stand on this terrain."""
         weights = self._config.category_weights
-        return {
-            name: w for name, w in weights.items() if w > 0 and CATALOGUE[name].habitat in TERRAINS[self.kind]
-        }
+        return {name: w for name, w in weights.items() if w > 0 and CATALOGUE[name].habitat in TERRAINS[self.kind]}
 
     def _plan(self, total: int) -> list[tuple[str, int]]:
         """Groups (category, count) of `total` objects; first what has few possible places, then by size."""
         dice, config = self._dice, self._config
         candidates = self._candidates()
-        typical = {
-            name: w for name, w in candidates.items() if CATALOGUE[name].habitat in _TYPICAL[self.kind]
-        }
+        typical = {name: w for name, w in candidates.items() if CATALOGUE[name].habitat in _TYPICAL[self.kind]}
         groups: dict[str, int] = {}
         remaining = total
         alone = dice.chance(config.singleton_share)
@@ -178,9 +174,7 @@ class Composition:
     def _place_houses(self) -> None:
         dice, size = self._dice, self._config.size
         for _ in range(dice.integer(*self._config.houses)):
-            sketch = Sketch(
-                heading=dice.integer(0, TURN - 1), length=dice.uniform(0.06, 0.1) * size, sun=self._sun
-            )
+            sketch = Sketch(heading=dice.integer(0, TURN - 1), length=dice.uniform(0.06, 0.1) * size, sun=self._sun)
             house(sketch, dice)
             if layout.place_on(sketch, self._terrain, dice, code=LAND, gap=self._gap, attempts=6):
                 self.scenery.append(sketch)

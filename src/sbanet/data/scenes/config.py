@@ -79,9 +79,7 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         if not 64 <= self.size <= 1024:
-            raise ValueError(
-                f"size={self.size}: scenes are drawn from 64 to 1024 pixels; choose a size in that range"
-            )
+            raise ValueError(f"size={self.size}: scenes are drawn from 64 to 1024 pixels; choose a size in that range")
         for name in ("num_objects", "group_size", "houses", "shadow_reach", "blur", "brightness"):
             self._normalise(name, _pair(name, getattr(self, name)))
         if self.num_objects[0] < 1 or self.num_objects[1] > 255 or self.group_size[0] < 1:
@@ -89,12 +87,8 @@ class SceneConfig:
                 f"num_objects={self.num_objects}, group_size={self.group_size}: expected 1 to 255 objects "
                 "and groups of 1 or more"
             )
-        self._normalise(
-            "category_weights", _weights("category_weights", self.category_weights, _default_weights())
-        )
-        self._normalise(
-            "terrain_weights", _weights("terrain_weights", self.terrain_weights, _default_terrains())
-        )
+        self._normalise("category_weights", _weights("category_weights", self.category_weights, _default_weights()))
+        self._normalise("terrain_weights", _weights("terrain_weights", self.terrain_weights, _default_terrains()))
         lengths = _overlay("category_lengths", self.category_lengths, _default_lengths())
         self._normalise(
             "category_lengths",
@@ -114,9 +108,7 @@ class SceneConfig:
     def usable_terrains(self) -> dict[str, float]:
         """The weights of the terrains on which at least one category can stand."""
         habitats = {CATALOGUE[name].habitat for name, weight in self.category_weights.items() if weight > 0}
-        return {
-            name: w for name, w in self.terrain_weights.items() if w > 0 and habitats & set(TERRAINS[name])
-        }
+        return {name: w for name, w in self.terrain_weights.items() if w > 0 and habitats & set(TERRAINS[name])}
 
 
 def _pair(name: str, value: Any) -> tuple[Any, Any]:

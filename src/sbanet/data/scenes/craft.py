@@ -17,9 +17,7 @@ _FUSELAGE = points(
 
 def airplane(sketch: Sketch, dice: Dice) -> None:
     """Fuselage, swept or straight wings with engines, a tailplane; sometimes on a concrete apron."""
-    body = paint(
-        dice, dice.weighted({"white": 5, "gray": 2.5, "blue": 1.2, "red": 1, "orange": 0.8, "yellow": 0.7})
-    )
+    body = paint(dice, dice.weighted({"white": 5, "gray": 2.5, "blue": 1.2, "red": 1, "orange": 0.8, "yellow": 0.7}))
     jet = dice.chance(0.7)
     span, sweep, chord = (0.48, 0.27, 0.2) if jet else (0.5, 0.03, 0.15)
     if dice.chance(0.6):
@@ -36,9 +34,7 @@ def airplane(sketch: Sketch, dice: Dice) -> None:
                 (root - chord, 0.04 * side),
             )
         )
-        wings.append(
-            points((-0.34, 0.02 * side), (-0.44, 0.19 * side), (-0.5, 0.19 * side), (-0.47, 0.02 * side))
-        )
+        wings.append(points((-0.34, 0.02 * side), (-0.44, 0.19 * side), (-0.5, 0.19 * side), (-0.47, 0.02 * side)))
     for outline in (_FUSELAGE, *wings):
         sketch.shadow(outline, 0.1, swept=False)
     for outline in wings:
@@ -46,9 +42,7 @@ def airplane(sketch: Sketch, dice: Dice) -> None:
     for side in (-1, 1):
         if jet:
             x = 0.15 - sweep * 0.38
-            sketch.part(
-                box(x - 0.08, 0.19 * side - 0.028, x + 0.06, 0.19 * side + 0.028), Paint((92, 94, 100))
-            )
+            sketch.part(box(x - 0.08, 0.19 * side - 0.028, x + 0.06, 0.19 * side + 0.028), Paint((92, 94, 100)))
     sketch.part(_FUSELAGE, body)
     accent = dice.choice([word for word in ("blue", "red", "orange") if word != body.word])
     sketch.part(
@@ -77,9 +71,7 @@ def _hull(half: float, inset: float = 0.0) -> np.ndarray:
 
 def _wake(sketch: Sketch, half: float) -> None:
     for side in (-1, 1):
-        bow, out, back = points(
-            (0.1, 0.95 * half * side), (-0.66, 1.75 * half * side), (-0.62, 1.4 * half * side)
-        )
+        bow, out, back = points((0.1, 0.95 * half * side), (-0.66, 1.75 * half * side), (-0.62, 1.4 * half * side))
         sketch.ground(points(tuple(bow), tuple(out), tuple(back)), FOAM.shaded(0.72))
     sketch.ground(
         points((-0.45, half * 0.7), (-0.75, 0.25 * half), (-0.75, -0.25 * half), (-0.45, -half * 0.7)),
@@ -95,9 +87,7 @@ def _carrier(sketch: Sketch, dice: Dice) -> None:
         _wake(sketch, half)
     sketch.shadow(_hull(half), 0.06, swept=False)
     sketch.part(_hull(half), hull)
-    deck = dice.choice(
-        [word for word in ("gray", "brown", "red", "green", "white", "orange") if word != hull.word]
-    )
+    deck = dice.choice([word for word in ("gray", "brown", "red", "green", "white", "orange") if word != hull.word])
     inset = 0.3 * half
     plain = dice.chance(0.35)
     sketch.part(_hull(half, inset), hull.shaded(1.15) if plain else paint(dice, deck))
@@ -111,9 +101,7 @@ def _carrier(sketch: Sketch, dice: Dice) -> None:
 
 def _yacht(sketch: Sketch, dice: Dice) -> None:
     half = dice.uniform(0.15, 0.2)
-    hull = paint(
-        dice, dice.weighted({"white": 4, "blue": 1.5, "red": 1.5, "yellow": 1.2, "cyan": 1, "black": 1})
-    )
+    hull = paint(dice, dice.weighted({"white": 4, "blue": 1.5, "red": 1.5, "yellow": 1.2, "cyan": 1, "black": 1}))
     if dice.chance(0.5):
         _wake(sketch, half)
     sketch.shadow(_hull(half), 0.06, swept=False)
@@ -156,9 +144,7 @@ def _lorry(sketch: Sketch, dice: Dice, cab: Paint) -> None:
     sketch.shape = "long"
     load = paint(
         dice,
-        dice.choice(
-            [word for word in ("white", "gray", "blue", "orange", "green", "red") if word != cab.word]
-        ),
+        dice.choice([word for word in ("white", "gray", "blue", "orange", "green", "red") if word != cab.word]),
     )
     if dice.chance(0.4):
         load = cab

@@ -87,9 +87,7 @@ def dam(sketch: Sketch, dice: Dice) -> None:
 
 def overpass(sketch: Sketch, dice: Dice) -> None:
     """A road lifted over another one; it hides the lower road and shades it."""
-    deck = paint(
-        dice, dice.weighted({"gray": 6, "white": 1.5, "yellow": 1, "orange": 1, "blue": 0.6, "green": 0.6})
-    )
+    deck = paint(dice, dice.weighted({"gray": 6, "white": 1.5, "yellow": 1, "orange": 1, "blue": 0.6, "green": 0.6}))
     half = dice.uniform(0.12, 0.17)
     sketch.shadow(box(-0.46, -half, 0.46, half), 0.16, swept=False)
     _deck(sketch, half, deck, LINE)
@@ -100,9 +98,7 @@ def overpass(sketch: Sketch, dice: Dice) -> None:
 
 def toll_station(sketch: Sketch, dice: Dice) -> None:
     """A canopy across a widened road, its booths on islands that divide the lanes."""
-    roof = paint(
-        dice, dice.weighted({"blue": 3, "gray": 2.5, "white": 2, "red": 1.5, "cyan": 1, "orange": 1})
-    )
+    roof = paint(dice, dice.weighted({"blue": 3, "gray": 2.5, "white": 2, "red": 1.5, "cyan": 1, "orange": 1}))
     half = dice.uniform(0.09, 0.12)
     for side in (-1, 1):
         sketch.ground(
@@ -144,6 +140,4 @@ def harbor(sketch: Sketch, dice: Dice) -> None:
         sketch.part(outline, colour)
     sketch.part(stroke(-0.38, 0, 0.48, 0, 0.4 * width), colour.shaded(0.75))
     for side in (-1, 1):
-        sketch.part(
-            box(-0.48, side * half * 0.6 - 0.07, -0.4, side * half * 0.6 + 0.07), Paint((126, 92, 80))
-        )
+        sketch.part(box(-0.48, side * half * 0.6 - 0.07, -0.4, side * half * 0.6 + 0.07), Paint((126, 92, 80)))

@@ -85,9 +85,7 @@ def stroke(x0: float, y0: float, x1: float, y1: float, width: float) -> np.ndarr
     dx, dy = x1 - x0, y1 - y0
     scale = width / 2 / max(math.sqrt(dx * dx + dy * dy), 1e-9)
     nx, ny = -dy * scale, dx * scale
-    return np.array(
-        ((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)), dtype=np.float64
-    )
+    return np.array(((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)), dtype=np.float64)
 
 
 def band(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -36,8 +36,7 @@ class _Footprint:
     def _fill(self, surface: np.ndarray, x: float, y: float, code: int, scale: float = 1.0) -> None:
         """Fill the outline around (x, y) of a map that has `scale` cells a pixel."""
         corners = [
-            (round((u * scale + x - 0.5) * _FIXED), round((v * scale + y - 0.5) * _FIXED))
-            for u, v in self._outline
+            (round((u * scale + x - 0.5) * _FIXED), round((v * scale + y - 0.5) * _FIXED)) for u, v in self._outline
         ]
         cv2.fillConvexPoly(surface, np.array(corners, np.int32), code, shift=_SHIFT)
 
@@ -51,12 +50,7 @@ class _Footprint:
             code: what all of the ground must be; None = anything that is not taken.
         """
         left, top = x - self.left, y - self.top
-        if (
-            left < 0
-            or top < 0
-            or left + self.width > surface.shape[1]
-            or top + self.height > surface.shape[0]
-        ):
+        if left < 0 or top < 0 or left + self.width > surface.shape[1] or top + self.height > surface.shape[0]:
             return False
         window = surface[top : top + self.height, left : left + self.width]
         wrong = window == TAKEN if code is None else window != code

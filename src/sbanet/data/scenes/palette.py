@@ -42,9 +42,7 @@ class Paint(NamedTuple):
         if self.word == "white":
             factor = (1 + factor) / 2  # white in much less light would be called gray
         r, g, b = self.rgb
-        return Paint(
-            (min(int(r * factor), 255), min(int(g * factor), 255), min(int(b * factor), 255)), self.word
-        )
+        return Paint((min(int(r * factor), 255), min(int(g * factor), 255), min(int(b * factor), 255)), self.word)
 
     def detail(self) -> Paint:
         """The same colour, but not one to name the object after."""

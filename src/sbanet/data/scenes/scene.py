@@ -86,9 +86,7 @@ def _photograph(canvas: Canvas, dice: Dice, config: SceneConfig) -> np.ndarray:
     gain = np.full(3, dice.uniform(*config.brightness))
     cast = np.array([dice.integer(-config.colour_cast, config.colour_cast) for _ in range(3)])
     image = cv2.LUT(image, _table(gain, cast))
-    return texture.apply(
-        image, texture.crop(dice, texture.noise_tile(config.size, config.noise), config.size)
-    )
+    return texture.apply(image, texture.crop(dice, texture.noise_tile(config.size, config.noise), config.size))
 
 
 def _table(gain: np.ndarray, offset: np.ndarray | int) -> np.ndarray:
@@ -109,7 +107,5 @@ def _describe(
         ranked = sorted(words[number - 1].items(), key=lambda item: -item[1])
         colours = tuple(word for word, count in ranked if count >= min_colour_share * area)[:2]
         box = (float(x), float(y), float(x + width), float(y + height))
-        instances.append(
-            Instance(category=category, box=box, area=float(area), colours=colours, shape=sketch.shape)
-        )
+        instances.append(Instance(category=category, box=box, area=float(area), colours=colours, shape=sketch.shape))
     return instances

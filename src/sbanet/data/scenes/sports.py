@@ -48,9 +48,7 @@ def tennis_court(sketch: Sketch, dice: Dice) -> None:
 def basketball_court(sketch: Sketch, dice: Dice) -> None:
     """A field to its edges in one colour, a painted key at each end, a circle in the middle."""
     floor = paint(dice, dice.choice(("gray", "blue", "green", "orange", "red", "cyan", "brown", "purple")))
-    key = dice.choice(
-        [word for word in ("red", "orange", "blue", "green", "yellow", "white") if word != floor.word]
-    )
+    key = dice.choice([word for word in ("red", "orange", "blue", "green", "yellow", "white") if word != floor.word])
     keys = paint(dice, key)
     y = dice.uniform(0.27, 0.3)
     line = max(0.02, 0.6 * sketch.pixel)
@@ -69,9 +67,7 @@ def basketball_court(sketch: Sketch, dice: Dice) -> None:
 
 def ground_track_field(sketch: Sketch, dice: Dice) -> None:
     """A running track around a pitch."""
-    track = paint(
-        dice, dice.weighted({"red": 4, "orange": 4, "blue": 1.5, "gray": 1.5, "brown": 1, "cyan": 0.7})
-    )
+    track = paint(dice, dice.weighted({"red": 4, "orange": 4, "blue": 1.5, "gray": 1.5, "brown": 1, "cyan": 0.7}))
     pitch = paint(dice, dice.weighted({"green": 6, "yellow": 0.6, "brown": 0.8}))
     y = dice.uniform(0.25, 0.31)
     lanes = 0.36 * y
@@ -101,9 +97,7 @@ def baseball_field(sketch: Sketch, dice: Dice) -> None:
     infield = dice.uniform(0.5, 0.64)
     sketch.part(fan, dirt)
     sketch.part(inner, outfield)
-    sketch.part(
-        np.concatenate([points((-0.48, 0.02), (-0.48, -0.02)), arc(*home, infield, -32, 32, 10)]), dirt
-    )
+    sketch.part(np.concatenate([points((-0.48, 0.02), (-0.48, -0.02)), arc(*home, infield, -32, 32, 10)]), dirt)
     x, r = -0.45 + 0.27, 0.2
     sketch.part(
         points((x - r, 0), (x, -r), (x + r, 0), (x, r)),
@@ -119,9 +113,7 @@ def baseball_field(sketch: Sketch, dice: Dice) -> None:
 
 def stadium(sketch: Sketch, dice: Dice) -> None:
     """A thick ribbed ring of stands and roof, higher than everything around it, with a pitch inside."""
-    roof = paint(
-        dice, dice.weighted({"gray": 4, "white": 4, "blue": 1.2, "red": 1.2, "orange": 0.8, "cyan": 0.6})
-    )
+    roof = paint(dice, dice.weighted({"gray": 4, "white": 4, "blue": 1.2, "red": 1.2, "orange": 0.8, "cyan": 0.6}))
     sketch.shape = dice.weighted({"oval": 3, "rounded": 2, "rectangular": 2})
     x = 0.5
     y = {"oval": 0.37, "rounded": 0.5, "rectangular": 0.38}[sketch.shape]
@@ -138,9 +130,7 @@ def stadium(sketch: Sketch, dice: Dice) -> None:
     for heading in range(0, 256, 16):
         dx, dy = direction(heading)
         reach_x, reach_y = (x, y) if sketch.shape != "rectangular" else (min(x, 1.2 * x), min(y, 1.2 * y))
-        sketch.part(
-            stroke(0, 0, dx * (reach_x - 0.03), dy * (reach_y - 0.03), rib), roof.shaded(0.72).detail()
-        )
+        sketch.part(stroke(0, 0, dx * (reach_x - 0.03), dy * (reach_y - 0.03), rib), roof.shaded(0.72).detail())
     sketch.part(ring(0.13), Paint((84, 84, 92)))
     sketch.part(ring(0.16), Paint((118, 116, 120)))
     sketch.part(ring(0.2), Paint((34, 66, 40)))
@@ -158,17 +148,13 @@ def golf_field(sketch: Sketch, dice: Dice) -> None:
     for number in range(14):
         dx, dy = direction(number * 18 + dice.integer(-5, 5))
         away = dice.uniform(0.3, 0.4)
-        sketch.part(
-            disc(dx * away, dy * away * 0.72, dice.uniform(0.02, 0.035), 8), rough.shaded(0.62).detail()
-        )
+        sketch.part(disc(dx * away, dy * away * 0.72, dice.uniform(0.02, 0.035), 8), rough.shaded(0.62).detail())
     fairway = paint(dice, "green").shaded(1.12)
     sand = dice.choice((Paint((226, 212, 160)), Paint((236, 232, 214)), paint(dice, "yellow")))
     start = dice.integer(0, 255)
     for hole in range(3):
         heading = start + 85 * hole
-        (ax, ay), (bx, by), (cx, cy) = (
-            direction(heading + turn) for turn in (0, 34 + dice.integer(-8, 8), 62)
-        )
+        (ax, ay), (bx, by), (cx, cy) = (direction(heading + turn) for turn in (0, 34 + dice.integer(-8, 8), 62))
         tee, bend, green = (0.1 * ax, 0.07 * ay), (0.27 * bx, 0.17 * by), (0.37 * cx, 0.25 * cy)
         for (x0, y0), (x1, y1) in ((tee, bend), (bend, green)):
             sketch.part(stroke(x0, y0, x1, y1, 0.11), fairway)

@@ -96,9 +96,7 @@ def windmill(sketch: Sketch, dice: Dice) -> None:
         x, y = shade[0] + dx * blade * 0.8, shade[1] + dy * blade * 0.8
         sketch.shadow(stroke(*shade, x, y, 0.6 * width), 0.0, swept=False)
     nx = 0.55 * width
-    sketch.part(
-        points((base[0], nx), (hub[0], 0.7 * nx), (hub[0], -0.7 * nx), (base[0], -nx)), colour.shaded(0.85)
-    )
+    sketch.part(points((base[0], nx), (hub[0], 0.7 * nx), (hub[0], -0.7 * nx), (base[0], -nx)), colour.shaded(0.85))
     for k in range(3):
         dx, dy = direction(phase + k * 256 // 3)
         tip = (hub[0] + dx * blade, hub[1] + dy * blade)

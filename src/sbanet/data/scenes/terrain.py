@@ -163,9 +163,7 @@ def _corridor(dice: Dice, size: int, *, half: float, bend: float) -> Corridor:
 
 def _ribbon(corridor: Corridor, margin: float) -> np.ndarray:
     """The quadrilaterals of a corridor, `margin` pixels wider on both sides."""
-    normals = np.array([direction(heading + QUARTER) for heading in corridor.headings]) * (
-        corridor.half + margin
-    )
+    normals = np.array([direction(heading + QUARTER) for heading in corridor.headings]) * (corridor.half + margin)
     return band(corridor.centre + normals, corridor.centre - normals)
 
 
@@ -196,18 +194,14 @@ def _coast(canvas: Canvas, dice: Dice, terrain: Terrain, contrast: int) -> None:
         )
 
 
-def _water(
-    canvas: Canvas, dice: Dice, terrain: Terrain, shape: np.ndarray, contrast: int, *, wide: np.ndarray
-) -> None:
+def _water(canvas: Canvas, dice: Dice, terrain: Terrain, shape: np.ndarray, contrast: int, *, wide: np.ndarray) -> None:
     """Fill quadrilaterals with rippled water, inside the rim of sand that `wide` leaves."""
     colour = dice.choice(_WATERS)
     canvas.fill(wide, _SAND)
     side = canvas.image.shape[0]
     flat = np.empty_like(canvas.image)
     cv2.rectangle(flat, (0, 0), (side, side), colour, -1)
-    rippled = texture.apply(
-        flat, texture.crop(dice, texture.ripple_tile(side, contrast, dice.chance(0.5)), side)
-    )
+    rippled = texture.apply(flat, texture.crop(dice, texture.ripple_tile(side, contrast, dice.chance(0.5)), side))
     mask = np.zeros((side, side), np.uint8)
     canvas.stencil(mask, shape)
     cv2.copyTo(rippled, mask, canvas.image)
@@ -255,6 +249,4 @@ def _woods(canvas: Canvas, dice: Dice, terrain: Terrain, sun: int) -> None:
             canvas.blob(tx + 0.6 * radius * dx, ty + 0.6 * radius * dy, radius, (34, 44, 32))
         for tx, ty, radius, (r, g, b) in crowns:
             canvas.blob(tx, ty, radius, (r, g, b))
-            canvas.blob(
-                tx - 0.3 * radius * dx, ty - 0.3 * radius * dy, 0.55 * radius, (r + 16, g + 18, b + 10)
-            )
+            canvas.blob(tx - 0.3 * radius * dx, ty - 0.3 * radius * dy, 0.55 * radius, (r + 16, g + 18, b + 10))

@@ -73,9 +73,7 @@ def noise_tile(side: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     gain = round(sigma * 1024)
     shared = _normal(rng, (tile, tile, 1)) * 4
     single = _normal(rng, (tile, tile, 3)) * 3
-    weather = (
-        _clouds(rng, tile, (24, 60)) * 11
-    )  # clouds of two octaves deviate by about 33: a half of the noise
+    weather = _clouds(rng, tile, (24, 60)) * 11  # clouds of two octaves deviate by about 33: a half of the noise
     # sqrt(4^2 + 3^2) = 5 keeps the deviation at 148 * 5
     return _signed((shared + single + weather[..., None]) * gain // (148 * 5 * 1024))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sbanet.models.nodes import Words
-from sbanet.models.resize import resize_to_grid
+from sbanet.models.resize import map_size, resize_to_grid
 
 EXCHANGE_STAGE = 2  # every scale is brought to the grid of the third stage (stride 16)
 
@@ -73,10 +73,11 @@ class TextConditionedAggregator(nn.Module):
 
     def forward(self, fused: list[Tensor], words: Words) -> list[Tensor]:
         """The four maps (B, Ci, Hi, Wi) and the words -> four maps of the same shapes."""
-        grid = fused[EXCHANGE_STAGE].shape[-2:]
+        grid = map_size(fused[EXCHANGE_STAGE])
         sentence_BD = words.sentence_BD()
         mixed = torch.cat(
-            [project(resize_to_grid(scale, grid)) for project, scale in zip(self.project, fused, strict=True)], dim=1
+            [project(resize_to_grid(scale, grid)) for project, scale in zip(self.project, fused, strict=True)],
+            dim=1,
         )
         if self.channel is not None:
             mixed = self.channel(mixed, sentence_BD)
@@ -85,7 +86,7 @@ class TextConditionedAggregator(nn.Module):
         mixed = mixed + self.mix(mixed)
         parts = mixed.chunk(len(fused), dim=1)
         return [
-            scale + gate.to(scale) * resize_to_grid(restore(part), scale.shape[-2:])
+            scale + gate.to(scale) * resize_to_grid(restore(part), map_size(scale))
             for scale, part, restore, gate in zip(fused, parts, self.restore, self.gates, strict=True)
         ]
 
@@ -125,4 +126,3 @@ class SpatialAttention(nn.Module):
             direction = self.sentence(sentence_BD) * mixed.shape[1] ** -0.5
             facts.append(torch.einsum("bxhw,bx->bhw", mixed, direction).unsqueeze(1))
         return mixed * (1 + torch.tanh(self.score(torch.cat(facts, dim=1))))
-

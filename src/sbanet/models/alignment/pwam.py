@@ -32,9 +32,7 @@ class PixelWordAttention(nn.Module):
 
     reads_words = True
 
-    def __init__(
-        self, *, channels: int, width: int, stage: int, heads: int = 1, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, *, channels: int, width: int, stage: int, heads: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         if channels % heads:
             raise ValueError(f"model.alignment.heads: {heads} heads do not divide {channels} channels")

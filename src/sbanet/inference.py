@@ -1,0 +1,177 @@
+"""A checkpoint, an image, a sentence -> a mask.
+
+Shape letters: H W the image's own size.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from hydra.utils import instantiate
+
+from sbanet.errors import CheckpointError, DataError
+from sbanet.models.nodes import foreground_logits
+from sbanet.models.resize import resize_logits
+from sbanet.models.segmenter import ReferringSegmenter
+
+SCHEMA = 1
+"""The version of the entry `sbanet` in checkpoints that this code reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What an image goes through before the network, as in training.
+
+    Attributes:
+        image_size: side of the square that the network sees, pixels.
+        mean: of each channel, on the scale 0 to 1.
+        std: of each channel, on the scale 0 to 1.
+    """
+
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, image: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB -> (1, 3, image_size, image_size) float32."""
+        size = (self.image_size, self.image_size)
+        shrinks = min(image.shape[:2]) >= self.image_size
+        if image.shape[:2] != size:
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        normalised = (image / 255.0 - np.array(self.mean)) / np.array(self.std)
+        return torch.from_numpy(normalised.astype(np.float32)).permute(2, 0, 1)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answers.
+
+    Attributes:
+        mask: (H, W) bool.
+        probability: (H, W) float32.
+    """
+
+    mask: np.ndarray
+    probability: np.ndarray
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of this project; only plain containers and tensors are unpickled.
+
+    Raises:
+        CheckpointError: no such file, a damaged one, one of another project, or of a newer schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path if path.is_dir() else path.parent
+        found = sorted(str(file) for file in folder.rglob("*.ckpt"))[:5] if folder.is_dir() else []
+        hint = f"; there are {', '.join(found)}" if found else ""
+        raise CheckpointError(f"ckpt={path}: no such file{hint}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"ckpt={path}: cannot be read as a checkpoint ({reason})") from error
+    about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
+    if about is None:
+        raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
+    if about["schema"] > SCHEMA:
+        raise CheckpointError(
+            f"ckpt={path}: has schema {about['schema']}, this version reads up to {SCHEMA}; update sbanet"
+        )
+    return dict(checkpoint)
+
+
+def load_segmenter(path: str | Path, *, device: str | torch.device = "cpu") -> ReferringSegmenter:
+    """Rebuild the model that a checkpoint describes, with its weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: the file cannot be used, or weights are missing, left over or of another shape.
+    """
+    return segmenter_of(read_checkpoint(path), path).to(device)
+
+
+def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSegmenter:
+    """The model of a checkpoint that was read; `path` is for messages."""
+    config = checkpoint["sbanet"]["config"]
+    model: ReferringSegmenter = instantiate(without_pretrained(config["model"]))
+    prefix = "model."
+    weights = {key[len(prefix) :]: value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)}
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"ckpt={path}: does not fit the model of its own config: {error}") from error
+    data = config["data"]
+    model.preprocessing = Preprocessing(image_size=data["image_size"], mean=tuple(data["mean"]), std=tuple(data["std"]))
+    return model.eval()
+
+
+def predict(model: ReferringSegmenter, image: np.ndarray | str | Path, expression: str) -> Prediction:
+    """Segment what the sentence means.
+
+    Args:
+        model: with its `preprocessing`, as `ReferringSegmenter.from_checkpoint` returns it.
+        image: a file, or (H, W, 3) uint8 RGB.
+        expression: the sentence.
+
+    Raises:
+        DataError: the image cannot be read, or the sentence is empty or longer than the model reads.
+    """
+    if model.preprocessing is None:
+        raise DataError("the model does not know its preprocessing; load it by ReferringSegmenter.from_checkpoint")
+    check_expression(model, expression)
+    pixels = read_image(image) if isinstance(image, str | Path) else image
+    device = next(model.parameters()).device
+    token_ids, token_mask = model.text_encoder.tokenizer([expression])
+    with torch.inference_mode():
+        logits = model(model.preprocessing(pixels).to(device), token_ids.to(device), token_mask.to(device))
+        native = resize_logits(foreground_logits(logits), pixels.shape[:2])[0]
+    return Prediction(mask=(native > 0).cpu().numpy(), probability=native.sigmoid().cpu().numpy())
+
+
+def check_expression(model: ReferringSegmenter, expression: str) -> None:
+    """Refuse a sentence that the model could not read as it is.
+
+    Raises:
+        DataError: it is empty, or longer than the model reads.
+    """
+    if not expression.strip():
+        raise DataError('expression is empty; say what to segment, as expression="the red ship on the left"')
+    tokenizer = model.text_encoder.tokenizer
+    count = tokenizer.count(expression)
+    if count > tokenizer.max_tokens:
+        raise DataError(
+            f"expression has {count} tokens, this model reads at most {tokenizer.max_tokens}: "
+            f"{expression[:40]!r}...; shorten it"
+        )
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: no such file, or not an image that can be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"image={path}: no such file")
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    if pixels is None:
+        raise DataError(f"image={path}: cannot be decoded; expected a PNG, JPEG or TIFF file")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def without_pretrained(node: Any) -> Any:
+    """A config node whose backbones fetch no weights: a checkpoint brings its own."""
+    if isinstance(node, Mapping):
+        return {key: False if key == "pretrained" else without_pretrained(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [without_pretrained(value) for value in node]
+    return node
