@@ -32,7 +32,10 @@ class Words(NamedTuple):
 
 
 class Aligned(NamedTuple):
-    """What an alignment returns for its stage.
+    """What an alignment returns for its stage; both maps have the shape that came in.
+
+    An alignment or aggregator that never looks at the words says so by `reads_words = False`; where no node reads
+    them, the text encoder is not trained.
 
     Attributes:
         visual: (B, Ci, Hi, Wi), feeds the next stage of the backbone.

@@ -1,7 +1,8 @@
-"""Bilinear resizing as two small matrix products.
+"""Resizing as two small matrix products.
 
-The same numbers as `F.interpolate(mode="bilinear")`, but with a backward pass that is deterministic on GPUs (that
-of `F.interpolate` is not) and, on CPUs, a fraction of its cost.
+The same numbers as `F.interpolate(mode="bilinear")` and `F.adaptive_avg_pool2d`, but with a backward pass that is
+deterministic on GPUs (theirs is not) and, on CPUs, a fraction of the cost. Under autocast it is a matrix product like
+any other; logits are resized in float32 (`resize_logits`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
 def resize_bilinear(features_BCHW: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
-    """Resize (B, C, H, W) to (B, C, *size), without antialiasing; keeps the memory format and the dtype.
+    """Resize (B, C, H, W) to (B, C, *size), without antialiasing; keeps the memory format.
 
     Args:
         features_BCHW: any float dtype.
@@ -29,6 +29,19 @@ def resize_bilinear(features_BCHW: Tensor, size: Sequence[int], *, align_corners
     kind = (align_corners, features_BCHW.dtype, features_BCHW.device)
     rows = _interpolation(features_BCHW.shape[-2], height, *kind)
     columns = _interpolation(features_BCHW.shape[-1], width, *kind)
+    return _weigh(features_BCHW, rows, columns)
+
+
+def pool_average(features_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Average (B, C, H, W) over the windows of `F.adaptive_avg_pool2d`: to (B, C, *size), no larger than it was."""
+    kind = (features_BCHW.dtype, features_BCHW.device)
+    rows = _averaging(features_BCHW.shape[-2], size[0], *kind)
+    columns = _averaging(features_BCHW.shape[-1], size[1], *kind)
+    return _weigh(features_BCHW, rows, columns)
+
+
+def _weigh(features_BCHW: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Each new pixel a weighted sum of a rectangle of old ones: (H', H) and (W', W) weights."""
     if not features_BCHW.is_contiguous(memory_format=torch.channels_last) or features_BCHW.shape[1] == 1:
         return rows @ features_BCHW @ columns.mT
     features_BHWC = features_BCHW.permute(0, 2, 3, 1)
@@ -51,7 +64,7 @@ def resize_to_grid(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a map to `size`: by average pooling where it shrinks, bilinearly where it grows."""
     height, width = features_BCHW.shape[-2:]
     if height >= size[0] and width >= size[1]:
-        return features_BCHW if (height, width) == size else F.adaptive_avg_pool2d(features_BCHW, size)
+        return features_BCHW if (height, width) == size else pool_average(features_BCHW, size)
     return resize_bilinear(features_BCHW, size)
 
 
@@ -73,3 +86,13 @@ def _interpolation(source: int, target: int, align_corners: bool, dtype: torch.d
     weights.scatter_add_(1, lower[:, None], 1 - fraction[:, None])
     weights.scatter_add_(1, (lower + 1).clamp(max=source - 1)[:, None], fraction[:, None])
     return weights.to(device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _averaging(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(target, source): each row averages the pixels that a target pixel covers, even in part."""
+    pixels = torch.arange(target, dtype=torch.long, device="cpu")[:, None]
+    covered = torch.arange(source, dtype=torch.long, device="cpu")[None]
+    inside = (covered >= pixels * source // target) & (covered < -(-(pixels + 1) * source // target))
+    return (inside / inside.sum(1, keepdim=True, dtype=torch.float64)).to(device=device, dtype=dtype)

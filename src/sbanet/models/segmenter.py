@@ -72,7 +72,7 @@ class ReferringSegmenter(nn.Module):
         self.decoder = decoder(channels=channels)
         self.align_corners = align_corners
         self.preprocessing: Callable[[np.ndarray], Tensor] | None = None  # known when loaded from a checkpoint
-        self.reads_words = any(node.reads_words for node in (*self.alignments, self.aggregator))
+        self.reads_words = any(getattr(node, "reads_words", True) for node in (*self.alignments, self.aggregator))
         if not self.reads_words:
             self.text_encoder.requires_grad_(False)
 
@@ -93,9 +93,15 @@ class ReferringSegmenter(nn.Module):
             visual = self.backbone.stages[stage](visual)
             if self.positions is not None:
                 visual = self.positions(visual, stage)
-            visual, words, fused_stage = self.alignments[stage](visual, words)
-            fused.append(fused_stage)
-        logits = self.decoder(self.aggregator(fused, words))
+            aligned = self.alignments[stage](visual, words)
+            require_shape(f"model.alignment: `visual` of stage {stage}", aligned.visual, visual)
+            require_shape(f"model.alignment: `fused` of stage {stage}", aligned.fused, visual)
+            visual, words = aligned.visual, aligned.words
+            fused.append(aligned.fused)
+        aggregated = self.aggregator(fused, words)
+        for stage in range(NUM_STAGES):
+            require_shape(f"model.aggregator: the map of stage {stage}", aggregated[stage], fused[stage])
+        logits = self.decoder(aggregated)
         return resize_logits(logits, image_BCHW.shape[-2:], align_corners=self.align_corners)
 
     @classmethod
@@ -125,3 +131,13 @@ def published_contract(backbone: Any, text_encoder: Any) -> tuple[list[int], int
             "expected four stages at strides [4, 8, 16, 32]"
         )
     return channels, int(text_encoder.width)
+
+
+def require_shape(what: str, came: Tensor, expected: Tensor) -> None:
+    """Refuse a node that does not preserve a shape.
+
+    Raises:
+        ValueError: with the shapes of both sides.
+    """
+    if came.shape != expected.shape:
+        raise ValueError(f"{what} has shape {tuple(came.shape)}, expected {tuple(expected.shape)} as it came in")

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from sbanet.models.nodes import Words
 from sbanet.models.resize import map_size, resize_to_grid
 
-EXCHANGE_STAGE = 2  # every scale is brought to the grid of the third stage (stride 16)
-
 
 class TextConditionedAggregator(nn.Module):
     """Bring all scales to one grid, weigh channels and places by the sentence, mix, and hand back.
@@ -27,6 +25,7 @@ class TextConditionedAggregator(nn.Module):
         channels: Ci of the four stages.
         width: D, the text width.
         hidden: h, the width of each scale in the exchange.
+        grid_stage: the stage whose grid all scales are brought to.
         channel: whether channels are weighed.
         spatial: whether places are weighed.
         text_conditioned: whether the sentence takes part in the weighing.
@@ -44,6 +43,7 @@ class TextConditionedAggregator(nn.Module):
         channels: Sequence[int],
         width: int,
         hidden: int = 64,
+        grid_stage: int = 2,
         channel: bool = True,
         spatial: bool = True,
         text_conditioned: bool = True,
@@ -55,6 +55,7 @@ class TextConditionedAggregator(nn.Module):
         if hidden % groups:
             raise ValueError(f"model.aggregator: groups={groups} does not divide hidden={hidden}")
         self.reads_words = text_conditioned and (channel or spatial)
+        self.grid_stage = grid_stage
         mixed = hidden * len(channels)
         sentence_width = width if text_conditioned else 0
         self.project = nn.ModuleList(
@@ -73,7 +74,7 @@ class TextConditionedAggregator(nn.Module):
 
     def forward(self, fused: list[Tensor], words: Words) -> list[Tensor]:
         """The four maps (B, Ci, Hi, Wi) and the words -> four maps of the same shapes."""
-        grid = map_size(fused[EXCHANGE_STAGE])
+        grid = map_size(fused[self.grid_stage])
         sentence_BD = words.sentence_BD()
         mixed = torch.cat(
             [project(resize_to_grid(scale, grid)) for project, scale in zip(self.project, fused, strict=True)],
