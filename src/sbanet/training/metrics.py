@@ -29,6 +29,11 @@ class ReferringScores(Metric):
         self.add_state("intersections", default=[], dist_reduce_fx="cat")
         self.add_state("unions", default=[], dist_reduce_fx="cat")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what a rank that has no sample sends: as the others' integers, or the ranks misread each other."""
+        return torch.int64
+
     def update(self, intersection_B: Tensor, union_B: Tensor) -> None:
         """Add the integers of a batch, (B,) each."""
         self.intersections.append(intersection_B)
