@@ -1,0 +1,152 @@
+"""Parameter groups: disjoint, complete, and each with its own rate and decay."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import nn
+
+from sbanet.config import compose, config_dir
+from sbanet.errors import ConfigError
+from sbanet.training.optimizers import GroupRule, OptimizerSetup
+from sbanet.training.schedules import cosine
+
+OPTIONS = sorted(
+    f"{path.parent.relative_to(config_dir())}={path.stem}" for path in (config_dir() / "model").rglob("*/*.yaml")
+)
+LIGHT = ["model.text_encoder.depth=1", "model/backbone=small_conv"]
+"""What keeps a model cheap where an option does not ask for another one."""
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        self.embedding = nn.Embedding(5, 4)
+        self.head = nn.Linear(4, 1)
+
+
+def setup(groups: dict[str, GroupRule | None], **options: Any) -> OptimizerSetup:
+    defaults: dict[str, Any] = {
+        "lr": 0.1,
+        "weight_decay": 0.02,
+        "optimizer": partial(torch.optim.AdamW, fused=True),
+        "schedule": cosine,
+        "no_decay": "embedding",
+        "warmup": 0.1,
+    }
+    return OptimizerSetup(groups=groups, **{**defaults, **options})
+
+
+def names_of(model: nn.Module, group: dict[str, Any]) -> set[str]:
+    return {
+        name for name, parameter in model.named_parameters() if any(parameter is member for member in group["params"])
+    }
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_trainable_parameter_is_in_exactly_one_group(option: str) -> None:
+    light = [override for override in LIGHT if override.partition("=")[0] != option.partition("=")[0]]
+    with torch.random.fork_rng():
+        cfg = compose("train", [*light, option])
+        model, optim = instantiate(cfg.model), instantiate(cfg.optim)
+    groups = optim.parameter_groups(model.named_parameters())
+    members = [id(parameter) for group in groups for parameter in group["params"]]
+    assert len(members) == len(set(members))
+    assert set(members) == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    model = Net()
+    model.backbone.requires_grad_(False)
+    groups = setup({"rest": GroupRule(pattern=".*")}).parameter_groups(model.named_parameters())
+    assert set().union(*(names_of(model, group) for group in groups)) == {
+        "embedding.weight",
+        "head.weight",
+        "head.bias",
+    }
+
+
+def test_the_first_rule_that_matches_takes_the_parameter() -> None:
+    model = Net()
+    rules = {
+        "norms": GroupRule(pattern=r"backbone\.1"),
+        "backbone": GroupRule(pattern="^backbone", lr_scale=0.1),
+        "rest": GroupRule(pattern=".*", lr_scale=2.0),
+    }
+    groups = {group["name"]: group for group in setup(rules).parameter_groups(model.named_parameters())}
+    assert {name: names_of(model, group) for name, group in groups.items()} == {
+        "norms.no_decay": {"backbone.1.weight", "backbone.1.bias"},
+        "backbone": {"backbone.0.weight"},
+        "backbone.no_decay": {"backbone.0.bias"},
+        "rest": {"head.weight"},
+        "rest.no_decay": {"embedding.weight", "head.bias"},
+    }
+    assert {name: group["lr"] for name, group in groups.items()} == pytest.approx(
+        {"norms.no_decay": 0.1, "backbone": 0.01, "backbone.no_decay": 0.01, "rest": 0.2, "rest.no_decay": 0.2}
+    )
+    decays = {name: group["weight_decay"] for name, group in groups.items()}
+    assert decays == {name: 0.0 if name.endswith("no_decay") else 0.02 for name in groups}
+
+
+def test_a_parameter_that_no_rule_finds_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no rule finds the parameter embedding\.weight"):
+        setup({"backbone": GroupRule(pattern="^backbone")}).parameter_groups(Net().named_parameters())
+
+
+def test_a_rule_that_finds_nothing_is_named() -> None:
+    rules = {"text": GroupRule(pattern="text_encoder"), "rest": GroupRule(pattern=".*")}
+    with pytest.raises(ConfigError, match="optim.groups: text match no trainable parameter"):
+        setup(rules).parameter_groups(Net().named_parameters())
+
+
+def test_a_rule_whose_parameters_an_earlier_one_took_is_named() -> None:
+    rules = {"rest": GroupRule(pattern=".*"), "head": GroupRule(pattern="^head")}
+    with pytest.raises(ConfigError, match=r"head match .* that an earlier rule left"):
+        setup(rules).parameter_groups(Net().named_parameters())
+
+
+def test_a_rule_can_be_switched_off() -> None:
+    rules = {"text": None, "rest": GroupRule(pattern=".*")}
+    groups = setup(rules).parameter_groups(Net().named_parameters())
+    assert {group["name"] for group in groups} == {"rest", "rest.no_decay"}
+
+
+def test_the_optimizer_steps_by_groups_and_schedule() -> None:
+    model = Net()
+    rules = {"backbone": GroupRule(pattern="^backbone", lr_scale=0.1), "rest": GroupRule(pattern=".*")}
+    optimizer, schedule = setup(rules, warmup=0.2).build(model.named_parameters(), total_steps=10)
+    # two of ten steps warm up: the first has a third of the peak
+    assert {group["name"]: group["lr"] for group in optimizer.param_groups} == pytest.approx(
+        {
+            "backbone": 0.01 / 3,
+            "backbone.no_decay": 0.01 / 3,
+            "rest": 0.1 / 3,
+            "rest.no_decay": 0.1 / 3,
+        }
+    )
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[-1]["lr"] == pytest.approx(0.1)
+
+
+def test_what_is_not_decayed_keeps_its_size() -> None:
+    model = Net()
+    rules = {"rest": GroupRule(pattern=".*")}
+    optimizer, _ = setup(rules, warmup=0.0).build(model.named_parameters(), total_steps=10)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    shrunk = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert shrunk == {"backbone.0.weight", "head.weight"}
+    torch.testing.assert_close(model.head.weight, before["head.weight"] * (1 - 0.1 * 0.02))
+
+
+def test_the_options_are_found() -> None:
+    assert {"model/backbone=swin_base", "model/alignment=bam", "model/aggregator=none"} <= set(OPTIONS)
