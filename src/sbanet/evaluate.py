@@ -21,6 +21,7 @@ from sbanet.inference import read_checkpoint, segmenter_of
 from sbanet.training.module import PROTOCOLS, ReferringSegmentation
 from sbanet.training.predictions import PredictionTable
 from sbanet.training.run_folder import RunFolder
+from sbanet.training.trainer import build_trainer
 
 CONDITIONS = {"own": "", "other": "_wrong_sentence", "none": "_no_sentence"}
 """What a control adds to the name of its table."""
@@ -71,9 +72,7 @@ def evaluate(
     )
     folder = Path(out) if out is not None else output_folder(Path(ckpt), datamodule.name)
     table = PredictionTable(folder / "predictions", name=split + CONDITIONS[cfg.data.sentence])
-    trainer: L.Trainer = instantiate(
-        cfg.trainer, callbacks=[table], logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
+    trainer = build_trainer(cfg.trainer, callbacks=[table], logger=False)
     trainer.test(task, datamodule=datamodule, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 

@@ -19,7 +19,9 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "model.positions": frozenset({"channels"}),
     "data": frozenset({"tokenizer"}),
     "optim.schedule": frozenset({"optimizer", "total_steps", "warmup_steps"}),
-    "trainer": frozenset({"callbacks", "logger", "default_root_dir"}),
+    "trainer": frozenset(
+        {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing"}
+    ),
 }
 """The arguments that the code adds to a node of the config, by the node's key."""
 

@@ -152,7 +152,8 @@ class RunFolder:
         }  # fmt: skip
         if changed or not before:
             facts |= {**now, "config_hash": config_hash(config), "seed": seed}
-        facts.pop("finished", None)
+        for of_the_last_start in ("finished", "error"):
+            facts.pop(of_the_last_start, None)
         facts |= {"status": "running", "parameters": parameters, "multiply_adds": multiply_adds, **more}
         facts["starts"] = [*facts.get("starts", []), this]
         self._began, self._spent = time.monotonic(), float(facts.get("seconds", 0.0))

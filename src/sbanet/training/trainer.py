@@ -1,0 +1,61 @@
+"""The Lightning trainer of a config, without what it would add or say on its own account."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from sbanet.errors import ConfigError
+
+_LIGHTNING_SAYS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+
+
+def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: Any, **options: Any) -> L.Trainer:
+    """Build the trainer of `cfg.trainer`.
+
+    A progress bar or checkpoints that the callbacks lack stay away; Lightning would add its own.
+
+    Args:
+        node: with the `_target_`.
+        callbacks: all of them.
+        logger: Lightning's argument.
+        options: further arguments of the trainer.
+
+    Raises:
+        ConfigError: the trainer cannot be had on this machine (no GPU, too few devices), or so configured.
+    """
+    hide_notices()
+    try:
+        trainer: L.Trainer = instantiate(
+            node,
+            callbacks=list(callbacks),
+            logger=logger,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            **options,
+        )
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, MisconfigurationException):
+            raise
+        reason = " ".join(str(error.__cause__).split())
+        raise ConfigError(f"trainer: {reason}; choose another one, as trainer=cpu") from error
+    return trainer
+
+
+def hide_notices() -> None:
+    """Silence advertisements of Lightning, and a deprecation within it that its users cannot mend."""
+    _LIGHTNING_SAYS.addFilter(_is_no_advertisement)
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*is deprecated")
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip: For seamless cloud" not in str(record.msg)
