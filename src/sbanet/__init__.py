@@ -6,12 +6,16 @@ The package imports nothing until a name is asked for, so that `sbanet.analysis`
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sbanet.models.segmenter import ReferringSegmenter
 
 __version__ = "0.1.0"
+
+# Albumentations asks its server for a newer release whenever it is imported, unless told not to before.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __all__ = ["ReferringSegmenter", "__version__"]
 
