@@ -249,6 +249,15 @@ def test_what_is_unknown_is_not_taken_for_absent():
     assert {"red harbor"} <= wordings(all_of([*colours, *harbors]), 3)
 
 
+def test_an_object_without_a_shape_word_leaves_the_word_to_the_others():
+    plain = [at(20, 20, shape="slender"), at(80, 80, shape=""), at(140, 140, shape="")]
+    assert "slender ship" in wordings(all_of(plain), 0)
+    assert not any("shape" in e.skills for e in all_of(plain) if e.referent)
+    # of a shape that is a matter of taste, some would say it
+    doubtful = [*plain[:2], at(140, 140)]
+    assert "slender ship" not in wordings(all_of(doubtful), 0)
+
+
 def test_near_synonyms_are_not_told_apart():
     scene = [at(20, 20, shape="long"), at(80, 80, shape="slender"), at(140, 140, shape="rectangular")]
     expressions = all_of(scene)

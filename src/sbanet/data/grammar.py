@@ -34,14 +34,14 @@ SKILLS = ("category", "colour", "size", "shape", "position", "relation", "compar
 
 STANDARD_MIX: Mapping[str, float] = MappingProxyType(
     {
-        "category": 0.08,
-        "colour": 0.11,
-        "size": 0.15,
-        "shape": 0.12,
-        "position": 0.17,
-        "relation": 0.21,
-        "comparison": 0.09,
-        "ordinal": 0.07,
+        "category": 0.07,
+        "colour": 0.10,
+        "size": 0.13,
+        "shape": 0.22,
+        "position": 0.15,
+        "relation": 0.19,
+        "comparison": 0.08,
+        "ordinal": 0.06,
     }
 )
 """How often each skill is asked for at standard difficulty."""
@@ -56,7 +56,8 @@ class Instance:
         box: (x0, y0, x1, y1) of the visible pixels, in pixels.
         area: number of visible pixels.
         colours: colour words, the dominant first; empty where unknown.
-        shape: one shape word or phrase ("oval", "slender", "frustum of a cone"), None where unknown.
+        shape: one shape word or phrase ("oval", "slender", "frustum of a cone"); "" where clearly none of them
+            is true, None where unknown or a matter of taste.
     """
 
     category: str

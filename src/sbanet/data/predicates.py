@@ -14,8 +14,9 @@ Size, relative to all objects of the category in the scene, whose areas span [m,
     "huge" strict: as "large", and A >= m * `size_extreme`; lenient: as "large".
     "small" and "tiny" mirror them.
 Colour. "red" is true of what has red among its colours, "orange and red" of what has both, in any order.
-Shape. strict: the same word; lenient: also its near synonym (`NEAR_SYNONYMS`).
-    Where one object of a category has no known colour (shape), the category has no colour (shape) phrases.
+    Where one object of a category has no known colour, the category has no colour phrases.
+Shape. strict: the same word; lenient: also its near synonym (`NEAR_SYNONYMS`), and any object whose shape is
+    unknown. Of an object whose shape is "" no shape is true.
 Relation of a subject to a landmark: the direction between their middles, in eight sectors of 45 degrees.
     strict: `relation_angle` degrees or more inside the sector, the middles `relation_distance` (a fraction of
     the shorter side) or more apart, neither of them inside the other's box.
@@ -203,14 +204,17 @@ def colours(instances: Sequence[Instance], group: Sequence[int]) -> dict[str, Ex
 
 
 def shapes(instances: Sequence[Instance], group: Sequence[int]) -> dict[str, Extension]:
-    """The objects of one category that each shape is true of; nothing where a shape is unknown."""
+    """The objects of one category that each shape is true of; what is unknown could be any shape to some."""
     members: dict[str, int] = {}
+    unknown = 0
     for i in group:
-        if (shape := instances[i].shape) is None:
-            return {}
-        members[shape] = members.get(shape, 0) | 1 << i
+        shape = instances[i].shape
+        if shape is None:
+            unknown |= 1 << i
+        elif shape:
+            members[shape] = members.get(shape, 0) | 1 << i
     return {
-        shape: Extension(bits, bits | members.get(NEAR_SYNONYMS.get(shape, shape), 0))
+        shape: Extension(bits, bits | unknown | members.get(NEAR_SYNONYMS.get(shape, shape), 0))
         for shape, bits in members.items()
     }
 

@@ -13,7 +13,7 @@ from sbanet.data.scenes.dice import Dice
 from sbanet.data.scenes.palette import WORDS
 from sbanet.data.scenes.sketch import Canvas, downsample_labels
 
-SHAPES = {None, "oval", "rectangular", "rounded", "slender", "long", "frustum of a cone"}
+SHAPES = {None, "", "oval", "rectangular", "rounded", "slender", "frustum of a cone"}
 
 FINGERPRINTS = {
     (0, 0): "254cde6cc977620fc04fc584860660fbf966b790eed37e9f8939c008921e2af5",

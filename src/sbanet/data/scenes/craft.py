@@ -60,6 +60,13 @@ def ship(sketch: Sketch, dice: Dice) -> None:
         _yacht(sketch, dice)
 
 
+def _slenderness(half: float) -> str | None:
+    """A hull in words: slender where it is 3.9 times as long as wide, clearly not where it is 3.1 times."""
+    if half < 0.127:
+        return "slender"
+    return "" if half > 0.16 else None
+
+
 def _hull(half: float, inset: float = 0.0) -> np.ndarray:
     y = half - inset
     return points(
@@ -81,7 +88,7 @@ def _wake(sketch: Sketch, half: float) -> None:
 
 def _carrier(sketch: Sketch, dice: Dice) -> None:
     half = dice.uniform(0.105, 0.15)
-    sketch.shape = "slender" if half < 0.127 else None
+    sketch.shape = _slenderness(half)
     hull = paint(dice, dice.choice(("red", "black", "gray", "blue", "orange", "green")))
     if dice.chance(0.35):
         _wake(sketch, half)
@@ -101,6 +108,7 @@ def _carrier(sketch: Sketch, dice: Dice) -> None:
 
 def _yacht(sketch: Sketch, dice: Dice) -> None:
     half = dice.uniform(0.15, 0.2)
+    sketch.shape = _slenderness(half)
     hull = paint(dice, dice.weighted({"white": 4, "blue": 1.5, "red": 1.5, "yellow": 1.2, "cyan": 1, "black": 1}))
     if dice.chance(0.5):
         _wake(sketch, half)
@@ -131,6 +139,7 @@ def vehicle(sketch: Sketch, dice: Dice) -> None:
         return
     y = dice.uniform(0.2, 0.22)
     x = 0.4
+    sketch.shape = ""
     outline = rounded(-x, -y, x, y, 0.09)
     sketch.shadow(outline, 0.13)
     sketch.part(outline, body)
@@ -141,7 +150,7 @@ def vehicle(sketch: Sketch, dice: Dice) -> None:
 
 def _lorry(sketch: Sketch, dice: Dice, cab: Paint) -> None:
     y = dice.uniform(0.145, 0.17)
-    sketch.shape = "long"
+    sketch.shape = "slender"  # not "long": a large car is longer than a small lorry
     load = paint(
         dice,
         dice.choice([word for word in ("white", "gray", "blue", "orange", "green", "red") if word != cab.word]),

@@ -42,7 +42,7 @@ def bridge(sketch: Sketch, dice: Dice) -> None:
         ),
     )
     half = min(max(dice.uniform(0.075, 0.15), 2.6 * sketch.pixel), 0.16)
-    sketch.shape = "slender" if half < 0.11 else None
+    sketch.shape = "slender" if half < 0.1 else "" if half > 0.13 else None
     for x in (-0.22, 0, 0.22):
         sketch.ground(box(x - 0.025, -half - 0.05, x + 0.025, half + 0.05), CONCRETE.shaded(0.8))
     sketch.shadow(box(-0.42, -half, 0.42, half), 0.12, swept=False)

@@ -94,7 +94,7 @@ class Sketch:
         sun: the heading in which shadows fall.
 
     Attributes:
-        shape: the word for its shape, None where none fits.
+        shape: the word for its shape; "" where clearly none fits, None where that is a matter of taste.
         position: (x, y) of its middle in pixels, set when it is placed.
         road_half: half the width of the road that it carries on at both ends; 0 = none.
     """
