@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -26,8 +27,12 @@ from sbanet.data.records import Record
 from sbanet.data.scenes import SceneConfig, render_scene
 from sbanet.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
+"""Of the caches: raised whenever the drawing or the grammar changes, so that nobody reads what was made before."""
+
 CHUNK = 64
+"""Scenes that a process draws at a time."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -89,27 +94,31 @@ def cached_scenes(scene_set: SceneSet, root: Path) -> CachedScenes:
         DataError: the folder cannot be written, or is damaged.
     """
     folder = root / f"aeroscenes-{scene_set.split}-{scene_set.fingerprint}"
-    if not folder.exists():
-        try:
+    try:
+        if not folder.exists():
             with _locked(root / f".{folder.name}.lock"):
                 if not folder.exists():
                     _draw(scene_set, folder)
-        except OSError as error:
-            raise DataError(
-                f"{folder}: the scenes cannot be cached ({error.strerror or error}); "
-                "free some space or set paths.cache to a folder that can be written"
-            ) from error
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the scenes cannot be cached ({error.strerror or error}); "
+            "free some space or set paths.cache to a folder that can be written"
+        ) from error
     try:
-        return CachedScenes(
-            images=np.load(folder / "images.npy", mmap_mode="r"),
-            instance_maps=np.load(folder / "instance_maps.npy", mmap_mode="r"),
-            records=[
-                Record(**row | {"tags": tuple(row["tags"])})
-                for row in pq.read_table(folder / "records.parquet").to_pylist()
-            ],
-        )
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        return _open(scene_set, folder)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{folder}: the cache is damaged ({error}); delete the folder, it is drawn anew") from error
+
+
+def _open(scene_set: SceneSet, folder: Path) -> CachedScenes:
+    """Map a complete folder, whose arrays must have the size of the scene set."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    instance_maps = np.load(folder / "instance_maps.npy", mmap_mode="r")
+    side = scene_set.scenes.size
+    if images.shape != (scene_set.count, side, side, 3) or instance_maps.shape != images.shape[:3]:
+        raise ValueError(f"the arrays hold {images.shape} and {instance_maps.shape}")
+    rows = pq.read_table(folder / "records.parquet").to_pylist()
+    return CachedScenes(images, instance_maps, [Record(**row | {"tags": tuple(row["tags"])}) for row in rows])
 
 
 def draw_scene(scene_set: SceneSet, number: int) -> tuple[np.ndarray, np.ndarray, list[Record]]:
@@ -135,8 +144,9 @@ def draw_scene(scene_set: SceneSet, number: int) -> tuple[np.ndarray, np.ndarray
 
 def _draw(scene_set: SceneSet, folder: Path) -> None:
     logger.info("drawing %d scenes of the %s split into %s", scene_set.count, scene_set.split, folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock is ours
+    partial.mkdir()
     try:
         size = scene_set.scenes.size
         _create(partial / "images.npy", (scene_set.count, size, size, 3))
@@ -144,7 +154,7 @@ def _draw(scene_set: SceneSet, folder: Path) -> None:
         starts = range(0, scene_set.count, CHUNK)
         tasks = [(scene_set, partial, start, min(start + CHUNK, scene_set.count)) for start in starts]
         workers = min(len(tasks), len(os.sched_getaffinity(0)))
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _end_with_parent) as pool:
             rows = [row for chunk in pool.map(_draw_chunk, tasks) for row in chunk]
         pq.write_table(pa.Table.from_pylist(rows), partial / "records.parquet")
         partial.rename(folder)
@@ -158,6 +168,18 @@ def _create(path: Path, shape: tuple[int, ...]) -> None:
     del array
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _end_with_parent() -> None:
+    """Let a process of the pool end when the drawing one is killed: waiting for work, it would keep the lock."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _draw_chunk(task: tuple[SceneSet, Path, int, int]) -> list[dict[str, Any]]:
