@@ -20,7 +20,7 @@ from sbanet.data.batching import Samples
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.records import Record
 from sbanet.drawing import caption, grid, overlay
-from sbanet.errors import ConfigError
+from sbanet.errors import ConfigError, DataError
 from sbanet.files import write_atomically
 
 DEFAULT_COUNT = 24
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
     literal, overrides = split_literal(arguments.overrides, ("split", "count", "out"))
-    split = literal.get("split", "val")
+    split, count = literal.get("split", "val"), _count(literal.get("count"))
     samples = read_samples(overrides, split)
     console = Console()
     if arguments.action == "stats":
@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             console.print(table)
         return
     out = Path(literal.get("out", "gallery.png"))
-    write_atomically(out, gallery(samples, _count(literal.get("count"))))
+    try:
+        write_atomically(out, gallery(samples, count))
+    except OSError as error:
+        raise DataError(f"out={out}: cannot be written ({error.strerror or error})") from error
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -44,6 +44,13 @@ class Samples(Dataset[Sample]):
         return self.transform(sample, draw.seed)
 
 
+def _native_targets(samples: Sequence[Sample]) -> list[torch.Tensor]:
+    """The masks at the images' own sizes, one a sample; none where all have the network's size."""
+    if all(sample.native_mask is None for sample in samples):
+        return []
+    return [torch.from_numpy(s.mask if s.native_mask is None else s.native_mask) for s in samples]
+
+
 class Collate:
     """Makes a `Batch` of samples of equal size.
 
@@ -67,7 +74,7 @@ class Collate:
             token_mask=token_mask,
             target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
             records=[sample.record for sample in samples],
-            native_targets=[torch.from_numpy(s.native_mask) for s in samples if s.native_mask is not None],
+            native_targets=_native_targets(samples),
         )
 
     def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:

@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader
 
 from sbanet.data.aeroscenes import AeroScenes
 from sbanet.data.batching import Collate, Samples
-from sbanet.data.datasets import RecordDataset, swap_sentences
+from sbanet.data.datasets import SENTENCES, RecordDataset, swap_sentences
 from sbanet.data.grammar import Grammar
 from sbanet.data.records import Batch
 from sbanet.data.sampling import EvalBatches, TrainBatches
 from sbanet.data.scene_cache import SceneSet
 from sbanet.data.scenes import SceneConfig
 from sbanet.data.transforms import Transform
-from sbanet.errors import DataError
+from sbanet.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
         mean: of each channel, on the scale 0 to 1.
         std: of each channel, on the scale 0 to 1.
+
+    Raises:
+        ConfigError: a number below its least, or an unknown `sentence`.
     """
 
     def __init__(
@@ -64,6 +67,10 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
+        _require_whole(1, batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=image_size)
+        _require_whole(0, seed=seed, num_workers=num_workers)
+        if sentence not in SENTENCES:
+            raise ConfigError(f"data.sentence={sentence}: expected {', '.join(SENTENCES)}")
         self.name = name
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -103,6 +110,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         trainer = self._trainer()
         samples = self.samples("train")
         progress = trainer.fit_loop.epoch_loop.batch_progress
+        overfits = trainer.overfit_batches > 0  # type: ignore[attr-defined]  # then every epoch is the first
         batches = TrainBatches(
             len(samples),
             global_batch=self.batch_size,
@@ -110,7 +118,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
             rank=trainer.global_rank,
             accumulate=trainer.accumulate_grad_batches,
             seed=self.seed,
-            position=lambda: (trainer.current_epoch, progress.current.ready),
+            position=lambda: (0 if overfits else trainer.current_epoch, progress.current.ready),
         )
         return self._loader(samples, batches)
 
@@ -159,6 +167,9 @@ class AeroScenesDataModule(ReferringDataModule):
         scene_seed: the dataset's own seed: another one is another dataset.
         cache: folder of the drawn scenes.
         options: see `ReferringDataModule`.
+
+    Raises:
+        ConfigError: a number below its least.
     """
 
     SPLITS = ("train", "val", "test")
@@ -176,6 +187,9 @@ class AeroScenesDataModule(ReferringDataModule):
         **options: Any,
     ) -> None:
         super().__init__(name="aeroscenes", **options)
+        _require_whole(0, scene_seed=scene_seed)
+        _require_whole(1, expressions_per_scene=expressions_per_scene)
+        _require_whole(1, **{f"scenes_per_split.{split}": count for split, count in scenes_per_split.items()})
         self.scenes = scenes
         self.grammar = grammar
         self.scenes_per_split = dict(scenes_per_split)
@@ -210,6 +224,12 @@ class AeroScenesDataModule(ReferringDataModule):
     def dataset(self, split: str) -> AeroScenes:
         """A split; drawn first where the cache lacks it."""
         return AeroScenes(self.scene_set(split), self.cache)
+
+
+def _require_whole(least: int, **values: Any) -> None:
+    for key, value in values.items():
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"data.{key}={value}: expected a whole number of {least} or more")
 
 
 def _single_threaded(_: int) -> None:

@@ -41,6 +41,10 @@ class RecordDataset(ABC):
         return len(self.records)
 
 
+SENTENCES = ("own", "other", "none")
+"""What `swap_sentences` can put in place of a sample's sentence."""
+
+
 def swap_sentences(records: Sequence[Record], sentence: str) -> list[Record]:
     """The same referents under another sentence: controls of whether, and how, a model listens.
 
@@ -50,14 +54,14 @@ def swap_sentences(records: Sequence[Record], sentence: str) -> list[Record]:
             image has no other are left out); `none` = the empty sentence.
 
     Raises:
-        DataError: `sentence` is unknown.
+        DataError: `sentence` is unknown, or no sample is left.
     """
     if sentence == "own":
         return list(records)
     if sentence == "none":
         return [record.with_expression("") for record in records]
     if sentence != "other":
-        raise DataError(f"data.sentence={sentence!r}: expected own, other or none")
+        raise DataError(f"data.sentence={sentence!r}: expected {', '.join(SENTENCES)}")
     of_image: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         of_image[record.image].append(record)
@@ -68,4 +72,6 @@ def swap_sentences(records: Sequence[Record], sentence: str) -> list[Record]:
             # the next in the image's order, so that every sentence is used about equally often
             following = [other for other in others if other.sample_id > record.sample_id]
             swapped.append(record.with_expression((following or others)[0].expression))
+    if not swapped:
+        raise DataError("data.sentence=other: no image has the sentences of two objects; choose own or none")
     return swapped

@@ -72,9 +72,8 @@ class Batch:
         token_mask: (B, T) bool, True = a real token; at least one a row.
         target: (B, H, W) bool at the network's size.
         records: one a row.
-        index: the position of the batch in its epoch; batches that are dealt to ranks keep it.
         native_targets: the masks at the images' own sizes, one (Hi, Wi) bool tensor a row;
-            empty where the batch is not scored.
+            empty where they all have the network's size.
     """
 
     image: torch.Tensor
@@ -82,7 +81,6 @@ class Batch:
     token_mask: torch.Tensor
     target: torch.Tensor
     records: Sequence[Record]
-    index: int = 0
     native_targets: list[torch.Tensor] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -96,7 +94,6 @@ class Batch:
             token_mask=self.token_mask.to(*args, **kwargs),
             target=self.target.to(*args, **kwargs),
             records=self.records,
-            index=self.index,
             native_targets=[mask.to(*args, **kwargs) for mask in self.native_targets],
         )
 
