@@ -5,7 +5,6 @@ Shape letters: H W the image's own size.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from torch import nn
 
 from sbanet.errors import CheckpointError, DataError
 from sbanet.models.nodes import foreground_logits
@@ -23,6 +23,9 @@ from sbanet.models.segmenter import ReferringSegmenter
 
 SCHEMA = 1
 """The version of the entry `sbanet` in checkpoints that this code reads."""
+
+SHOWN_MISFITS = 3
+"""Weights that an error names of those that do not fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +79,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt={path}: no such file{hint}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"ckpt={path}: cannot be read as a checkpoint ({reason})") from error
+    except OSError as error:
+        raise CheckpointError(f"ckpt={path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
+        objects = "; it holds objects beyond tensors and plain containers" * ("Unsupported" in str(error))
+        raise CheckpointError(f"ckpt={path}: is no checkpoint, or a damaged one{objects}") from error
     about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
-    if about is None:
+    if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
         raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
     if about["schema"] > SCHEMA:
         raise CheckpointError(
@@ -104,13 +109,29 @@ def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSe
     model: ReferringSegmenter = instantiate(without_pretrained(config["model"]))
     prefix = "model."
     weights = {key[len(prefix) :]: value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)}
+    if misfits := differing_weights(model, weights):
+        shown = "; ".join(misfits[:SHOWN_MISFITS]) + "; ..." * (len(misfits) > SHOWN_MISFITS)
+        raise CheckpointError(
+            f"ckpt={path}: does not fit the model of its own config: {shown} ({len(misfits)} of {len(weights)} weights)"
+        )
     try:
         model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"ckpt={path}: does not fit the model of its own config: {error}") from error
+    except ValueError as error:  # the text encoder compares vocabularies
+        raise CheckpointError(f"ckpt={path}: {error}") from error
     data = config["data"]
     model.preprocessing = Preprocessing(image_size=data["image_size"], mean=tuple(data["mean"]), std=tuple(data["std"]))
     return model.eval()
+
+
+def differing_weights(model: nn.Module, weights: Mapping[str, Any]) -> list[str]:
+    """What keeps weights from fitting a model, a phrase a key."""
+    own = model.state_dict()
+    shapes = [(key, np.shape(weights[key]), np.shape(own[key])) for key in own if key in weights]
+    return [
+        *(f"{key} is missing" for key in own if key not in weights),
+        *(f"{key} is left over" for key in weights if key not in own),
+        *(f"{key} has shape {came}, expected {expected}" for key, came, expected in shapes if came != expected),
+    ]
 
 
 def predict(model: ReferringSegmenter, image: np.ndarray | str | Path, expression: str) -> Prediction:
@@ -122,12 +143,15 @@ def predict(model: ReferringSegmenter, image: np.ndarray | str | Path, expressio
         expression: the sentence.
 
     Raises:
-        DataError: the image cannot be read, or the sentence is empty or longer than the model reads.
+        DataError: the image cannot be read or is no uint8 RGB, or the sentence is empty or longer than the model
+            reads.
     """
     if model.preprocessing is None:
         raise DataError("the model does not know its preprocessing; load it by ReferringSegmenter.from_checkpoint")
     check_expression(model, expression)
     pixels = read_image(image) if isinstance(image, str | Path) else image
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise DataError(f"image: got an array {pixels.shape} {pixels.dtype}, expected (H, W, 3) uint8, RGB")
     device = next(model.parameters()).device
     token_ids, token_mask = model.text_encoder.tokenizer([expression])
     with torch.inference_mode():
@@ -162,7 +186,13 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"image={path}: no such file")
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    try:
+        content = np.fromfile(path, np.uint8)
+        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except OSError as error:
+        raise DataError(f"image={path}: cannot be read ({error.strerror or error})") from error
+    except cv2.error:  # more pixels than OpenCV decodes
+        pixels = None
     if pixels is None:
         raise DataError(f"image={path}: cannot be decoded; expected a PNG, JPEG or TIFF file")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -52,17 +52,17 @@ def predict_file(ckpt: str | Path, image: str | Path, expression: str, out: str 
 
     pixels = read_image(image)
     mask = predict(load_segmenter(ckpt), pixels, expression).mask
-    stem = Path(out) / Path(image).stem
-    mask_path, overlay_path = (stem.with_name(f"{stem.name}_{kind}.png") for kind in ("mask", "overlay"))
+    drawn = overlay(pixels, None, mask, size=max(pixels.shape[:2]))
+    pictures = {
+        Path(out) / f"{Path(image).stem}_mask.png": _png(mask.astype(np.uint8) * 255),
+        Path(out) / f"{Path(image).stem}_overlay.png": _png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)),
+    }
     try:
-        mask_path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(mask_path, _png(mask.astype(np.uint8) * 255))
-        write_atomically(
-            overlay_path,
-            _png(cv2.cvtColor(overlay(pixels, None, mask, size=max(pixels.shape[:2])), cv2.COLOR_RGB2BGR)),
-        )
+        for path, picture in pictures.items():
+            write_atomically(path, picture)
     except OSError as error:
         raise DataError(f"out={out}: cannot be written ({error.strerror or error})") from error
+    mask_path, overlay_path = pictures
     return mask_path, overlay_path
 
 
