@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sbanet.data.records import Batch
+from sbanet.errors import ConfigError
 from sbanet.models.nodes import foreground_logits
 from sbanet.models.resize import resize_logits
 from sbanet.models.segmenter import ReferringSegmenter
@@ -119,8 +120,24 @@ class ReferringSegmentation(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the global norm; Lightning's own would refuse fused optimisers although bf16 scales nothing."""
-        if gradient_clip_val:
+        """Clip by the global norm, or each value: also what a fused optimiser steps, which Lightning's own refuses.
+
+        Raises:
+            ConfigError: the gradients are scaled (float16) until a fused optimiser has them.
+        """
+        if not gradient_clip_val:
+            return
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            try:
+                self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            except RuntimeError as error:
+                raise ConfigError(
+                    "trainer.precision=16-mixed scales the gradients, so that a fused optimiser cannot clip them; "
+                    "choose bf16-mixed, optim.optimizer.fused=false or trainer.gradient_clip_val=null"
+                ) from error
+        elif gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.model.parameters(), gradient_clip_val)
+        else:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
