@@ -176,5 +176,6 @@ class ReferringSegmentation(L.LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         for prefix, metric in ((stage, self.network_scores), (f"{stage}_native", self.native_scores)):
-            self.log_dict({f"{prefix}/{name}": float(value) for name, value in metric.compute().items()})
+            scores = {f"{prefix}/{name}": value for name, value in metric.compute().items()}
+            self.log_dict({name: torch.tensor(value, dtype=torch.float64) for name, value in scores.items()})
             metric.reset()
