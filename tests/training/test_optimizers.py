@@ -100,7 +100,7 @@ def test_a_parameter_that_no_rule_finds_is_named() -> None:
 
 def test_a_rule_that_finds_nothing_is_named() -> None:
     rules = {"text": GroupRule(pattern="text_encoder"), "rest": GroupRule(pattern=".*")}
-    with pytest.raises(ConfigError, match="optim.groups: text match no trainable parameter"):
+    with pytest.raises(ConfigError, match=r"optim\.groups: text match no trainable parameter"):
         setup(rules).parameter_groups(Net().named_parameters())
 
 

@@ -77,7 +77,7 @@ class ReferringSegmentation(L.LightningModule):
         self.native_scores = ReferringScores()
 
     def forward(self, batch: Batch) -> Tensor:
-        """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W)."""
+        """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W), whose difference is learned."""
         return self.model(batch.image, batch.token_ids, batch.token_mask)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -87,7 +87,7 @@ class ReferringSegmentation(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        terms = self.loss(self(batch), batch.target)
+        terms = self.loss(foreground_logits(self(batch)), batch.target)
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch))
         self.log("optim/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         return terms["loss"]
@@ -145,9 +145,8 @@ class ReferringSegmentation(L.LightningModule):
         checkpoint["sbanet"] = {"schema": CHECKPOINT_SCHEMA, "config": self.config}
 
     def _evaluate(self, batch: Batch) -> EvalOutput:
-        raw = self(batch)
-        loss = self.loss(raw, batch.target)["loss"]
-        logits = foreground_logits(raw).float()
+        logits = foreground_logits(self(batch)).float()
+        loss = self.loss(logits, batch.target)["loss"]
         network = intersection_and_union(logits > 0, batch.target)
         if batch.native_targets:
             predictions = [

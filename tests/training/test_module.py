@@ -1,0 +1,191 @@
+"""What the LightningModule does with a batch: loss, both protocols, clipping, its place in the run."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sbanet.data.records import Batch, Record
+from sbanet.errors import ConfigError
+from sbanet.training.losses import BinaryCrossEntropy, WeightedSum
+from sbanet.training.module import CHECKPOINT_SCHEMA, ReferringSegmentation
+from sbanet.training.optimizers import GroupRule, OptimizerSetup
+from sbanet.training.schedules import cosine
+
+RECORD = Record(sample_id="0", image="0", instance=0, expression="ship", split="val", category="ship")
+
+
+class Answering(nn.Module):
+    """A model that answers one learned logit a pixel, whatever it is asked."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, image: Tensor, token_ids: Tensor, token_mask: Tensor) -> Tensor:
+        return self.logits
+
+
+def batch_of(target_BHW: Tensor, native: list[Tensor] | None = None) -> Batch:
+    count, height, width = target_BHW.shape
+    return Batch(
+        image=torch.zeros(count, 3, height, width),
+        token_ids=torch.ones(count, 1, dtype=torch.long),
+        token_mask=torch.ones(count, 1, dtype=torch.bool),
+        target=target_BHW,
+        records=[RECORD] * count,
+        native_targets=native or [],
+    )
+
+
+def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
+    optim = OptimizerSetup(
+        lr=1e-2,
+        weight_decay=0.0,
+        optimizer=partial(torch.optim.AdamW, fused=True),
+        schedule=cosine,
+        groups={"rest": GroupRule(pattern=".*")},
+        no_decay="^$",
+        warmup=0.0,
+    )
+    loss = WeightedSum(terms={"bce": BinaryCrossEntropy()}, weights={"bce": 1.0})
+    task = ReferringSegmentation(
+        model=Answering(logits),
+        loss=loss,
+        optim=optim,
+        seed=3,
+        config={"seed": 3},
+        **{"channels_last": False, **options},
+    )
+    logged: dict[str, Any] = {}
+    task.logged = logged  # type: ignore[assignment]
+    task.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    task.log_dict = lambda values, **_: logged.update(values)  # type: ignore[method-assign, assignment]
+    task.trainer = SimpleNamespace(testing=True)  # type: ignore[assignment]
+    return task
+
+
+@pytest.fixture
+def masks() -> Tensor:
+    return torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5
+
+
+def test_the_network_protocol_compares_at_the_networks_size(masks: Tensor) -> None:
+    logits = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(1))
+    output = task_of(logits).test_step(batch_of(masks), 0)
+    prediction = (logits > 0).numpy()
+    np.testing.assert_array_equal(output.intersections["network"], (prediction & masks.numpy()).sum((1, 2)))
+    np.testing.assert_array_equal(output.unions["network"], (prediction | masks.numpy()).sum((1, 2)))
+    # without masks of another size both protocols are one
+    assert output.intersections["native"] is output.intersections["network"]
+    torch.testing.assert_close(output.loss.detach(), F.binary_cross_entropy_with_logits(logits, masks.float()))
+
+
+def test_the_native_protocol_resizes_the_logits(masks: Tensor) -> None:
+    logits = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(1))
+    native = [torch.rand(13, 21) > 0.5, torch.rand(5, 4) > 0.5]
+    output = task_of(logits).test_step(batch_of(masks, native), 0)
+    for row, target in enumerate(native):
+        resized = F.interpolate(logits[None, row : row + 1], size=target.shape, mode="bilinear")[0, 0] > 0
+        assert torch.equal(output.predictions[row], resized)
+        assert output.intersections["native"][row] == (resized & target).sum()
+        assert output.unions["native"][row] == (resized | target).sum()
+    assert output.unions["native"].dtype == torch.int64
+
+
+def test_both_protocols_are_logged_under_their_names(masks: Tensor) -> None:
+    logits = torch.where(masks, 1.0, -1.0)
+    task = task_of(logits)
+    task.test_step(batch_of(masks, [masks[0, :4], masks[1, :4]]), 0)
+    task.on_test_epoch_end()
+    assert task.logged["test/mIoU"] == 1
+    assert task.logged["test_native/mIoU"] < 1
+    assert task.logged["test_native/count"] == 2
+    task.test_step(batch_of(masks), 0)
+    task.on_test_epoch_end()
+    assert task.logged["test/count"] == 2  # of this epoch alone
+
+
+def test_validation_is_logged_apart(masks: Tensor) -> None:
+    task = task_of(torch.zeros(2, 8, 8))
+    task.trainer.testing = False  # type: ignore[misc]
+    task.validation_step(batch_of(masks), 0)
+    task.on_validation_epoch_end()
+    assert {"val/loss", "val/mIoU", "val_native/oIoU"} <= task.logged.keys()
+    assert not any(name.startswith("test") for name in task.logged)
+
+
+def test_two_channels_learn_as_their_difference(masks: Tensor) -> None:
+    pair = torch.randn(2, 2, 8, 8, generator=torch.Generator().manual_seed(2))
+    two, one = task_of(pair), task_of(pair[:, 1] - pair[:, 0])
+    two_out, one_out = (task.test_step(batch_of(masks), 0) for task in (two, one))
+    assert torch.equal(two_out.logits, one_out.logits)
+    expected = F.cross_entropy(pair, masks.long())  # a softmax over two channels
+    for task in (two, one):
+        task.optimizers = lambda: SimpleNamespace(param_groups=[{"lr": 0.5}])  # type: ignore[method-assign, assignment]
+        torch.testing.assert_close(task.training_step(batch_of(masks), 0), expected)
+        torch.testing.assert_close(task.logged["train/loss"], expected)
+        assert task.logged["optim/lr"] == 0.5
+
+
+def test_randomness_is_a_function_of_the_place_in_the_run() -> None:
+    def draw(seed: int = 3, epoch: int = 0, batch: int = 0, rank: int = 0) -> float:
+        task = task_of(torch.zeros(1, 2, 2))
+        task.seed = seed
+        task.trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank)  # type: ignore[assignment]
+        torch.rand(batch + 1)  # what was drawn before does not matter
+        task.on_train_batch_start(batch_of(torch.zeros(1, 2, 2, dtype=torch.bool)), batch)
+        return torch.rand(()).item()
+
+    with torch.random.fork_rng():
+        values = [draw(), draw(seed=4), draw(epoch=1), draw(batch=1), draw(rank=1), draw(epoch=1, batch=1)]
+        assert draw() == values[0]
+    assert len(set(values)) == len(values)
+
+
+def test_a_checkpoint_says_what_its_model_is() -> None:
+    checkpoint: dict[str, Any] = {}
+    task_of(torch.zeros(1, 2, 2)).on_save_checkpoint(checkpoint)
+    assert checkpoint == {"sbanet": {"schema": CHECKPOINT_SCHEMA, "config": {"seed": 3}}}
+
+
+def test_the_model_computes_channels_last_if_asked() -> None:
+    weights = torch.randn(2, 3, 4, 4)
+    assert task_of(weights, channels_last=True).model.logits.is_contiguous(memory_format=torch.channels_last)
+    assert task_of(weights, channels_last=False).model.logits.is_contiguous()
+
+
+def clipped(precision: Any, value: float | None, algorithm: str | None = None, fused: bool = True) -> Tensor:
+    """The gradient, (3, 4, 0) before clipping."""
+    task = task_of(torch.zeros(1, 1, 3))
+    task.trainer = L.Trainer(  # type: ignore[assignment]
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False, **precision
+    )
+    task.model.logits.grad = torch.tensor([[[3.0, 4.0, 0.0]]])
+    optimizer = torch.optim.AdamW(task.model.parameters(), fused=fused)
+    task.configure_gradient_clipping(optimizer, value, algorithm)
+    return task.model.logits.grad[0, 0]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_with_a_fused_optimizer(precision: Any) -> None:
+    torch.testing.assert_close(clipped({"precision": precision}, 1.0), torch.tensor([0.6, 0.8, 0.0]))
+    torch.testing.assert_close(clipped({"precision": precision}, 10.0), torch.tensor([3.0, 4.0, 0.0]))
+    torch.testing.assert_close(clipped({"precision": precision}, None), torch.tensor([3.0, 4.0, 0.0]))
+    torch.testing.assert_close(clipped({"precision": precision}, 3.5, "value"), torch.tensor([3.0, 3.5, 0.0]))
+
+
+def test_scaled_gradients_are_clipped_only_where_they_are_unscaled_before() -> None:
+    scaled = {"plugins": [MixedPrecision("16-mixed", "cpu")]}
+    torch.testing.assert_close(clipped(scaled, 1.0, fused=False), torch.tensor([0.6, 0.8, 0.0]))
+    with pytest.raises(ConfigError, match="fused=false"):
+        clipped(scaled, 1.0, fused=True)
