@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from sbanet.config import program, require_sound
@@ -134,13 +135,22 @@ def continue_from(folder: RunFolder, trainer: L.Trainer, resume: bool | str) -> 
     """The run's newest checkpoint, None to begin anew; `metrics.csv` is cut back to it."""
     last = folder.checkpoints / "last.ckpt"
     step = 0
-    if resume and last.is_file():
+    if not resume:
+        forget_checkpoints(folder)
+    elif last.is_file():
         step = int(read_checkpoint(last)["global_step"])
         logger.info("continuing %s at step %d", last, step)
     for run_logger in trainer.loggers:
         if isinstance(run_logger, MetricsCSV):
             run_logger.cut_back(step - 1)
     return last if step else None
+
+
+@rank_zero_only
+def forget_checkpoints(folder: RunFolder) -> None:
+    """Remove those of the run that was here: should this one be killed soon, it must not go on from them."""
+    for checkpoint in folder.checkpoints.glob("*.ckpt"):
+        checkpoint.unlink()
 
 
 def built(nodes: DictConfig) -> list[Any]:

@@ -20,7 +20,7 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "data": frozenset({"tokenizer"}),
     "optim.schedule": frozenset({"optimizer", "total_steps", "warmup_steps"}),
     "trainer": frozenset(
-        {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing"}
+        {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing", "plugins"}
     ),
 }
 """The arguments that the code adds to a node of the config, by the node's key."""

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from sbanet.errors import ConfigError
+from sbanet.training.checkpoints import WholeCheckpoints
 
 _LIGHTNING_SAYS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
 
@@ -41,6 +42,7 @@ def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: An
             logger=logger,
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            plugins=[WholeCheckpoints()],
             **options,
         )
     except InstantiationException as error:
@@ -52,9 +54,10 @@ def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: An
 
 
 def hide_notices() -> None:
-    """Silence advertisements of Lightning, and a deprecation within it that its users cannot mend."""
+    """Silence advertisements of Lightning, a deprecation within it, and its wonder at a run that is continued."""
     _LIGHTNING_SAYS.addFilter(_is_no_advertisement)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*is deprecated")
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:

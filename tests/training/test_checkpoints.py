@@ -1,0 +1,59 @@
+"""Checkpoints are whole or not there, and their paths follow the folder."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from sbanet.config import compose
+from sbanet.training.checkpoints import RunCheckpoints, WholeCheckpoints
+from sbanet.training.trainer import build_trainer
+
+
+class Unsaveable:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("the job was killed")
+
+
+def test_a_checkpoint_replaces_the_one_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    for number in (1, 2):
+        WholeCheckpoints().save_checkpoint({"step": number, "weights": torch.ones(3)}, path)
+    assert WholeCheckpoints().load_checkpoint(path, weights_only=True)["step"] == 2
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_one_that_cannot_be_finished_leaves_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"step": 1}, path)
+    with pytest.raises(RuntimeError, match="killed"):
+        WholeCheckpoints().save_checkpoint({"weights": torch.ones(1000), "step": Unsaveable()}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_the_trainer_writes_so() -> None:
+    trainer = build_trainer(compose("train").trainer, callbacks=[], logger=False)
+    assert isinstance(trainer.strategy.checkpoint_io, WholeCheckpoints)
+
+
+@pytest.mark.parametrize("now", ["/old/run", "/new/place/run", "/old/run2"])
+def test_the_best_is_known_wherever_the_folder_lies(now: str) -> None:
+    before = ModelCheckpoint("/old/run", monitor="val/mIoU", mode="max", save_last=True)
+    before.best_model_path = before.kth_best_model_path = "/old/run/best.ckpt"
+    before.last_model_path = "/old/run/last.ckpt"
+    before.best_k_models = {"/old/run/best.ckpt": torch.tensor(0.4)}
+    before.best_model_score = before.kth_value = torch.tensor(0.4)
+    after = RunCheckpoints(now, monitor="val/mIoU", mode="max", save_last=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        after.load_state_dict(before.state_dict())
+    assert after.best_model_path == after.kth_best_model_path == f"{now}/best.ckpt"
+    assert after.last_model_path == f"{now}/last.ckpt"
+    assert after.best_k_models == {f"{now}/best.ckpt": torch.tensor(0.4)}
+    assert after.best_model_score == after.kth_value == torch.tensor(0.4)
