@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import albumentations as A
 import cv2
@@ -62,7 +62,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         seed: int,
         num_workers: int = 0,
         augmentation: Sequence[A.BasicTransform] = (),
-        sentence: str = "own",
+        sentence: Literal["own", "other", "none"] = "own",
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:

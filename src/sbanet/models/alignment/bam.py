@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbanet.models.alignment.feature_selection import DynamicFeatureSelection
+from sbanet.models.alignment.feature_selection import Branches, DynamicFeatureSelection
 from sbanet.models.alignment.gates import LanguageGate
 from sbanet.models.attention import Attention, FeedForward
 from sbanet.models.nodes import NUM_STAGES, Aligned, Words, pixels_last, pixels_to_map
@@ -55,7 +55,7 @@ class BidirectionalAlignment(nn.Module):
         width: int,
         stage: int,
         num_queries: int = 16,
-        features: str = "both",
+        features: Branches = "both",
         text_guided_selection: bool = True,
         vision_to_language: bool = True,
         language_scale: float = 0.1,

@@ -5,11 +5,19 @@ Shape letters: B batch, H W stage's map, C channels, D text width.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BRANCHES = {"both": ("macro", "micro"), "macro": ("macro",), "micro": ("micro",), "plain": ()}
+Branches = Literal["both", "macro", "micro", "plain"]
+BRANCHES: dict[str, tuple[str, ...]] = {
+    "both": ("macro", "micro"),
+    "macro": ("macro",),
+    "micro": ("micro",),
+    "plain": (),
+}
 
 
 class DynamicFeatureSelection(nn.Module):
@@ -35,7 +43,7 @@ class DynamicFeatureSelection(nn.Module):
         channels: int,
         *,
         sentence_width: int | None,
-        branches: str = "both",
+        branches: Branches = "both",
         macro_kernel: int = 3,
         macro_dilation: int = 3,
         reduction: int = 4,
