@@ -5,6 +5,7 @@ Shape letters: H W the image's own size.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         hint = f"; there are {', '.join(found)}" if found else ""
         raise CheckpointError(f"ckpt={path}: no such file{hint}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # guesses about what kind of file it is
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"ckpt={path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
@@ -126,7 +128,7 @@ def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSe
 def differing_weights(model: nn.Module, weights: Mapping[str, Any]) -> list[str]:
     """What keeps weights from fitting a model, a phrase a key."""
     own = model.state_dict()
-    shapes = [(key, np.shape(weights[key]), np.shape(own[key])) for key in own if key in weights]
+    shapes = [(key, tuple(np.shape(weights[key])), tuple(np.shape(own[key]))) for key in own if key in weights]
     return [
         *(f"{key} is missing" for key in own if key not in weights),
         *(f"{key} is left over" for key in weights if key not in own),
@@ -187,15 +189,23 @@ def read_image(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"image={path}: no such file")
     try:
-        content = np.fromfile(path, np.uint8)
-        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        pixels = _decoded(np.fromfile(path, np.uint8))
     except OSError as error:
         raise DataError(f"image={path}: cannot be read ({error.strerror or error})") from error
-    except cv2.error:  # more pixels than OpenCV decodes
-        pixels = None
     if pixels is None:
         raise DataError(f"image={path}: cannot be decoded; expected a PNG, JPEG or TIFF file")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _decoded(content: np.ndarray) -> np.ndarray | None:
+    """The pixels as OpenCV orders them, None where it cannot decode them; what it logs about it is left out."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except cv2.error:  # more pixels than it takes
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def without_pretrained(node: Any) -> Any:

@@ -1,0 +1,279 @@
+"""A checkpoint, an image, a sentence: the mask, or one clear line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from sbanet import ReferringSegmenter
+from sbanet.analysis.runs import Run
+from sbanet.data.batching import Collate, Samples
+from sbanet.data.sampling import Draw
+from sbanet.errors import CheckpointError, DataError
+from sbanet.inference import Preprocessing, load_segmenter, predict, read_checkpoint, read_image, without_pretrained
+
+SENTENCE = "the small ship on the left"
+
+
+@pytest.fixture(scope="module")
+def best(tiny_run: Path) -> Path:
+    return tiny_run / "checkpoints" / "best.ckpt"
+
+
+@pytest.fixture(scope="module")
+def model(best: Path) -> ReferringSegmenter:
+    return ReferringSegmenter.from_checkpoint(best)
+
+
+@pytest.fixture(scope="module")
+def test_samples(tiny_run: Path) -> Samples:
+    data = json.loads((tiny_run / "run.json").read_text())["config"]["data"]
+    return instantiate(data, tokenizer=None).samples("test")
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return cv2.GaussianBlur(pixels, (5, 5), 0).reshape(height, width, channels)
+
+
+def rewritten(best: Path, path: Path, change: Any) -> Path:
+    checkpoint = torch.load(best, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+    return path
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 91), (1, 1), (200, 3), (301, 203)])
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_the_mask_has_the_images_own_size(
+    model: ReferringSegmenter, tmp_path: Path, size: tuple[int, int], kind: str
+) -> None:
+    path = tmp_path / f"picture.{kind}"
+    cv2.imwrite(str(path), picture(*size))
+    mask = model.predict(path, SENTENCE)
+    assert mask.shape == size
+    assert mask.dtype == bool
+
+
+def test_a_file_and_its_pixels_give_the_same(model: ReferringSegmenter, tmp_path: Path) -> None:
+    pixels = picture(50, 70)
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    one, other = predict(model, path, SENTENCE), predict(model, pixels, SENTENCE)
+    np.testing.assert_array_equal(one.probability, other.probability)
+    np.testing.assert_array_equal(one.mask, one.probability > 0.5)
+    assert one.probability.dtype == np.float32
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_pictures_are_read(tmp_path: Path, channels: int) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture(9, 7, channels))
+    assert read_image(path).shape == (9, 7, 3)
+
+
+def test_red_is_first(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((2, 2, 3), (0, 0, 255), np.uint8))  # OpenCV's order
+    assert read_image(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_prediction_is_what_the_test_scored(model: ReferringSegmenter, tiny_run: Path, test_samples: Samples) -> None:
+    table = Run(tiny_run).predictions("test")
+    for row, record in zip(table.itertuples(), test_samples.records, strict=True):
+        dataset = test_samples.dataset
+        mask, target = model.predict(dataset.image(record), record.expression), dataset.mask(record)
+        # another batch size, so single pixels may differ
+        assert abs(int((mask & target).sum()) - row.native_I) <= 2
+        assert abs(int((mask | target).sum()) - row.native_U) <= 2
+
+
+def test_the_network_sees_what_it_saw_in_training(model: ReferringSegmenter, test_samples: Samples) -> None:
+    preprocessing = model.preprocessing
+    assert isinstance(preprocessing, Preprocessing)
+    record = test_samples.records[0]
+    trained = Collate(lambda _: (None, None), mean=preprocessing.mean, std=preprocessing.std)
+    batch = trained([test_samples[Draw(0, 0)]])
+    torch.testing.assert_close(preprocessing(test_samples.dataset.image(record)), batch.image, atol=1e-5, rtol=0)
+
+
+def test_a_loaded_model_is_ready(model: ReferringSegmenter, best: Path) -> None:
+    assert not any(module.training for module in model.modules())
+    state = torch.load(best, weights_only=True)["state_dict"]
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, state[f"model.{name}"])
+
+
+def test_a_model_of_ones_own_needs_its_preprocessing(best: Path) -> None:
+    own = load_segmenter(best)
+    own.preprocessing = None
+    with pytest.raises(DataError, match="from_checkpoint"):
+        own.predict(picture(4, 4), SENTENCE)
+
+
+@pytest.mark.parametrize(
+    "pixels", [picture(8, 8).astype(np.float32), picture(8, 8)[..., 0], picture(8, 8, 4), np.zeros((0, 8, 3), np.uint8)]
+)
+def test_pixels_of_another_kind_are_refused(model: ReferringSegmenter, pixels: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"expected \(H, W, 3\) uint8"):
+        model.predict(pixels, SENTENCE)
+
+
+@pytest.mark.parametrize("expression", ["", "   ", "\n"])
+def test_an_empty_sentence_is_refused(model: ReferringSegmenter, expression: str) -> None:
+    with pytest.raises(DataError, match="expression is empty"):
+        model.predict(picture(8, 8), expression)
+
+
+def test_a_sentence_longer_than_the_model_reads_is_refused(model: ReferringSegmenter) -> None:
+    with pytest.raises(DataError, match="expression has 501 tokens, this model reads at most 40") as error:
+        model.predict(picture(8, 8), "ship " * 500)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("expression", ["Das kleine Schiff links", "小船", "ship " * 39, "?!"])
+def test_any_other_sentence_is_read(model: ReferringSegmenter, expression: str) -> None:
+    assert model.predict(picture(8, 8), expression).shape == (8, 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"0" * 64])
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "picture.png").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        read_image(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "webp"])
+def test_a_cut_picture_is_refused(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = cv2.imencode(f".{kind}", picture(40, 40))[1].tobytes()
+    (tmp_path / f"half.{kind}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cannot be decoded"):
+        read_image(tmp_path / f"half.{kind}")
+    assert "grfmt" not in capfd.readouterr().err  # OpenCV's own lines
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.png", tmp_path):
+        with pytest.raises(DataError, match="no such file"):
+            read_image(path)
+
+
+def test_a_missing_checkpoint_lists_those_nearby(best: Path, tmp_path: Path) -> None:
+    for path in (best.with_name("bset.ckpt"), best.parent, best.parents[1]):
+        with pytest.raises(CheckpointError, match=r"no such file; there are .*best\.ckpt, .*last\.ckpt"):
+            read_checkpoint(path)
+    with pytest.raises(CheckpointError, match=r"nowhere/best\.ckpt: no such file$"):
+        read_checkpoint(tmp_path / "nowhere" / "best.ckpt")
+
+
+class Own:
+    pass
+
+
+FOREIGN = {
+    "empty": b"",
+    "text": b"no checkpoint\n",
+    "a word that begins like a pickle": b"hello",
+    "source": Path(__file__).read_bytes(),
+    "noise": np.random.default_rng(0).bytes(2000),
+    "zeros": bytes(500),
+    "picture": cv2.imencode(".png", picture(8, 8))[1].tobytes(),
+    "pickle": pickle.dumps(Own()),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_another_kind_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "any.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"any\.ckpt: is no checkpoint, or a damaged one") as error:
+        read_checkpoint(tmp_path / "any.ckpt")
+    assert "\n" not in str(error.value)
+
+
+def test_a_cut_checkpoint_is_one_clear_line(best: Path, tmp_path: Path) -> None:
+    content = best.read_bytes()
+    for length in (10, 1000, len(content) // 2, len(content) - 1):
+        (tmp_path / "cut.ckpt").write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match="is no checkpoint, or a damaged one"):
+            read_checkpoint(tmp_path / "cut.ckpt")
+
+
+def test_objects_are_not_unpickled(tmp_path: Path) -> None:
+    torch.save({"sbanet": {"schema": 1, "config": {}}, "state_dict": {}, "own": Own()}, tmp_path / "own.ckpt")
+    with pytest.raises(CheckpointError, match="holds objects beyond tensors"):
+        read_checkpoint(tmp_path / "own.ckpt")
+
+
+@pytest.mark.parametrize("content", [{"model": {}}, {"sbanet": 1}, {"sbanet": {"schema": 1}}, [1], torch.ones(2)])
+def test_a_checkpoint_of_another_project_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="was not written by this project"):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_a_newer_schema_asks_for_an_update(best: Path, tmp_path: Path) -> None:
+    path = rewritten(best, tmp_path / "new.ckpt", lambda checkpoint: checkpoint["sbanet"].update(schema=2))
+    with pytest.raises(CheckpointError, match="has schema 2, this version reads up to 1; update sbanet"):
+        read_checkpoint(path)
+
+
+KEY = "decoder.classifier.weight"
+
+
+def drop(checkpoint: dict[str, Any]) -> None:
+    del checkpoint["state_dict"][f"model.{KEY}"]
+
+
+def add(checkpoint: dict[str, Any]) -> None:
+    checkpoint["state_dict"]["model.decoder.more"] = torch.ones(1)
+
+
+def cut(checkpoint: dict[str, Any]) -> None:
+    weights = checkpoint["state_dict"]
+    weights[f"model.{KEY}"] = weights[f"model.{KEY}"][:, :3]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (drop, rf"{KEY} is missing \(1 of \d+ weights\)"),
+        (add, r"decoder\.more is left over \(1 of"),
+        (cut, rf"{KEY} has shape \(1, 3, 1, 1\), expected \(1, 64, 1, 1\) \(1 of"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(best: Path, tmp_path: Path, change: Any, expected: str) -> None:
+    path = rewritten(best, tmp_path / "misfit.ckpt", change)
+    with pytest.raises(CheckpointError, match=expected) as error:
+        load_segmenter(path)
+    assert "\n" not in str(error.value)
+
+
+def test_of_many_misfits_some_are_named(best: Path, tmp_path: Path) -> None:
+    path = rewritten(best, tmp_path / "none.ckpt", lambda checkpoint: checkpoint["state_dict"].clear())
+    with pytest.raises(CheckpointError, match=r"is missing; .*; \.\.\. \(") as error:
+        load_segmenter(path)
+    assert len(str(error.value)) < 500
+
+
+def test_another_vocabulary_is_refused(best: Path, tmp_path: Path) -> None:
+    def rename(checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"]["model.text_encoder._extra_state"]["words"][-1] = "schooner"
+
+    with pytest.raises(CheckpointError, match=r"vocab\.ckpt: .*another vocabulary .*schooner"):
+        load_segmenter(rewritten(best, tmp_path / "vocab.ckpt", rename))
+
+
+def test_a_checkpoint_needs_no_pretrained_weights() -> None:
+    node = {"backbone": {"pretrained": True, "name": "x"}, "list": [{"pretrained": True}], "pretrained_name": True}
+    assert without_pretrained(node) == {
+        "backbone": {"pretrained": False, "name": "x"},
+        "list": [{"pretrained": False}],
+        "pretrained_name": True,
+    }
