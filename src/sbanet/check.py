@@ -7,16 +7,15 @@ from collections.abc import Sequence
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
 from sbanet.config import Problem, check, clear_errors
 from sbanet.config.arguments import Arguments, argument_parser, read_arguments
 from sbanet.config.faults import faulty_overrides
 from sbanet.config.problems import problem_table
 from sbanet.config.sweep import sweep_variants
+from sbanet.console import console
 
 FOUND_PROBLEMS = 1
-WIDTH_OF_A_FILE = 200
 
 _ABOUT = """Compose the config that sbanet-train would run, and check it without data or a GPU: missing
 values, broken references, and every _target_ against its signature. Of a sweep (-m, or the sweep of an
@@ -36,16 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argument_parser(prog="sbanet-check", description=_ABOUT)
     arguments = read_arguments(parser, sys.argv[1:] if argv is None else argv)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_FILE)
     composed, problems = check_all(arguments)
     if problems:
-        console.print(problem_table(problems))
+        console().print(problem_table(problems))
         raise SystemExit(FOUND_PROBLEMS)
     what = " ".join(arguments.overrides) or "the default config"
     sweep = f" ({composed} variants of a sweep)" if composed > 1 else ""
-    console.print(f"ok: {what}{sweep}", highlight=False, markup=False)
+    console().print(f"ok: {what}{sweep}", highlight=False, markup=False)
 
 
 def check_all(arguments: Arguments) -> tuple[int, list[Problem]]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from sbanet.analysis.groups import by_skill
 from sbanet.analysis.page import write_page
@@ -19,6 +18,7 @@ from sbanet.analysis.rows import Row
 from sbanet.analysis.runs import Run
 from sbanet.analysis.tables import breakdown, comparison, summary
 from sbanet.config import clear_errors, compose
+from sbanet.console import console
 from sbanet.errors import SbanetError
 from sbanet.files import write_atomically
 
@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     minutes = (time.monotonic() - started) / 60
     write_summary(folder / "summary.json", rows, minutes)
     write_page(folder / "index.html", rows, title="SBANet and pixel-word attention on AeroScenes")
-    console = Console()
-    console.print(comparison(rows).rich())
-    console.print(breakdown(rows, by_skill, "By skill", metric=cfg.skills_metric).rich())
-    console.print(f"{minutes:.1f} minutes; open {folder / 'index.html'}", highlight=False)
+    out = console()
+    out.print(comparison(rows).rich())
+    out.print(breakdown(rows, by_skill, "By skill", metric=cfg.skills_metric).rich())
+    out.print(f"{minutes:.1f} minutes; open {folder / 'index.html'}", highlight=False)
 
 
 def train(cfg: DictConfig, name: str) -> None:

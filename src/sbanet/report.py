@@ -117,13 +117,13 @@ def report(options: Options) -> None:
     Raises:
         RunFolderError: a folder is missing, or no run in them has predictions for the split.
     """
-    from rich.console import Console
+    from sbanet.console import console
 
-    console = Console()
+    out = console()
     rows, left_out = _rows(options)
     tables = _tables(rows, options.protocol)
     for table in tables[:2]:
-        console.print(table.rich())
+        out.print(table.rich())
     for reason in left_out:
         sys.stderr.write(f"sbanet-report: left out: {reason}\n")
     written = []
@@ -145,7 +145,7 @@ def report(options: Options) -> None:
         path.write_text("\n".join(table.markdown() for table in tables), encoding="utf-8")
         written.append(path)
     for path in written:
-        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _tables(rows: Sequence[Row], protocol: str) -> list[Table]:
