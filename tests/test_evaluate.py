@@ -109,6 +109,11 @@ def test_other_samples_do_not_replace_the_runs_table(
     assert table_of(tmp_path / "runs" / "evaluate" / "tiny-default-best-aeroscenes").shape[0] == 4
 
 
+def test_only_the_split_is_drawn(best: Path, tmp_path: Path) -> None:
+    evaluate(best, [f"data.cache={tmp_path / 'cache'}"], split="val", out=tmp_path)
+    assert [path.name.rpartition("-")[0] for path in (tmp_path / "cache").glob("[!.]*")] == ["aeroscenes-val"]
+
+
 def test_a_checkpoint_without_a_run_has_a_folder_of_its_own(best: Path, tmp_path: Path) -> None:
     assert output_folder(best, "aeroscenes", same=True) == best.parents[1].resolve()
     assert output_folder(best, "rrsisd", same=True) == Path("runs/evaluate/tiny-default-best-rrsisd")

@@ -198,8 +198,9 @@ class AeroScenesDataModule(ReferringDataModule):
         self.cache = Path(cache)
 
     def prepare_data(self) -> None:
-        """Draw what the cache lacks (on one process a machine)."""
-        for split in self.scenes_per_split:
+        """Draw what the cache lacks (on one process a machine); a test asks for its split alone."""
+        tests = self.trainer is not None and self.trainer.testing
+        for split in (self.test_split,) if tests else self.scenes_per_split:
             self.dataset(split)
 
     def scene_set(self, split: str) -> SceneSet:
