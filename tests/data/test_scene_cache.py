@@ -216,6 +216,7 @@ def test_a_damaged_file_is_named_with_its_remedy(tiny_scenes, cache, tmp_path, n
 def test_a_file_of_another_cache_is_damage(tiny_scenes, cache, tmp_path):
     folder = copy_of_cache(tiny_scenes(), cache, tmp_path)
     np.save(folder / "images.npy", np.zeros((6, 32, 32, 3), np.uint8))
+    np.save(folder / "instance_maps.npy", np.zeros((6, 32, 32), np.uint8))
     with pytest.raises(DataError, match="the cache is damaged"):
         cached_scenes(tiny_scenes(), tmp_path)
     folder = copy_of_cache(tiny_scenes(), cache, tmp_path / "second")
