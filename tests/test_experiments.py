@@ -1,0 +1,107 @@
+"""Every experiment file says how it is launched, is sound, and runs from the first step to the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+import yaml
+
+from sbanet.check import check_all
+from sbanet.config import compose, config_dir
+from sbanet.config.arguments import Arguments
+from sbanet.scores import score
+
+from .tiny_run import DATA, NODES, Train
+
+FOLDER = Path(__file__).resolve().parents[1] / "experiments"
+EXPERIMENTS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+SMALL = (
+    "model/backbone=small_conv",
+    "model/text_encoder=word_transformer",
+    *NODES,
+    *DATA,
+    "trainer=cpu",
+    "debug=fast",
+    "trainer.max_epochs=1",
+    "callbacks.progress=null",
+)
+"""What makes any experiment cheap; what it is about stays."""
+
+
+def text_of(experiment: str) -> str:
+    return (FOLDER / f"{experiment}.yaml").read_text(encoding="utf-8")
+
+
+def test_the_experiments_are_those_of_the_configs() -> None:
+    assert EXPERIMENTS
+    assert sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml")) == EXPERIMENTS
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_file_says_what_it_is_and_how_it_is_launched(experiment: str) -> None:
+    package, *rest = text_of(experiment).splitlines()
+    assert package == "# @package _global_"
+    comment = [line.removeprefix("#") for line in rest[: next(i for i, line in enumerate(rest) if line[:1] != "#")]]
+    commands = [line.strip() for line in comment if line.strip().startswith("sbanet-train")]
+    assert comment[0].strip()
+    assert commands
+    assert commands[0].removeprefix("sbanet-train").removeprefix(" -m").split()[0] == f"experiment={experiment}"
+    assert yaml.safe_load(text_of(experiment))["name"] == experiment
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_its_launch_command_is_sound(experiment: str) -> None:
+    for command in re.findall(r"^#\s+sbanet-train (.*)$", text_of(experiment), re.MULTILINE):
+        words = command.split()
+        multirun = "-m" in words
+        overrides = [word for word in words if word != "-m"]
+        composed, problems = check_all(Arguments(overrides=overrides, multirun=multirun))
+        assert composed >= 1
+        assert problems == []
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_two_steps_leave_a_complete_run(experiment: str, train_tiny: Train, tmp_path: Path) -> None:
+    folder = tmp_path / experiment / "default"
+    scores = train_tiny(folder, f"experiment={experiment}", *SMALL)
+    facts = json.loads((folder / "run.json").read_text())
+    assert (facts["status"], facts["experiment"], facts["name"]) == ("finished", experiment, experiment)
+    assert facts["scores"] == scores
+    curves = pd.read_csv(folder / "metrics.csv")
+    assert list(curves["train/loss"].dropna().index.map(curves["step"])) == [0, 1]
+    assert curves["train/loss"].dropna().between(0, 10).all()
+    assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    [grid] = (folder / "pictures").glob("*.png")
+    assert cv2.imread(str(grid)).std() > 10
+    table = pd.read_parquet(folder / "predictions" / "test.parquet")
+    assert scores["test/mIoU"] == score(table["network_I"], table["network_U"]).mIoU
+    assert len(table) == 8  # two batches of four
+
+
+@pytest.mark.parametrize("debug", ["fast", "overfit"])
+def test_a_first_look_is_validated_within_its_few_batches(debug: str) -> None:
+    trainer = compose("train", [f"debug={debug}"]).trainer
+    assert "val_check_interval" in (config_dir() / "debug" / f"{debug}.yaml").read_text()
+    assert trainer.val_check_interval is None
+
+
+def test_the_controls_differ_in_what_they_are_about_alone() -> None:
+    sbanet, pwam, mute = (
+        compose("train", [f"experiment={name}"])
+        for name in ("aeroscenes_sbanet", "aeroscenes_pwam", "aeroscenes_no_language")
+    )
+    assert mute.data.sentence == "none"
+    assert sbanet.data.sentence == pwam.data.sentence == "own"
+    assert pwam.model.alignment != sbanet.model.alignment
+    for other in (pwam, mute):
+        for group in ("loss", "optim", "trainer", "callbacks"):
+            assert other[group] == sbanet[group]
+        assert other.model.backbone == sbanet.model.backbone
+        assert other.model.text_encoder == sbanet.model.text_encoder
+        assert {key for key in sbanet.data if other.data[key] != sbanet.data[key]} <= {"sentence"}
