@@ -267,6 +267,58 @@ main()
     assert re.search(r"optim\.lr 0\.001 -> 0\.002", line)
 
 
+GUARD = """
+import os, socket
+connect = socket.socket.connect
+def noted(self, address):
+    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        with open(os.environ["CALLED_HOME"], "a") as file:
+            print(address, file=file)
+        raise OSError("there is no network")
+    return connect(self, address)
+socket.socket.connect = noted
+resolve = socket.getaddrinfo
+def looked_up(host, *arguments, **options):
+    if host not in (None, "127.0.0.1", "::1", "localhost"):
+        with open(os.environ["CALLED_HOME"], "a") as file:
+            print(host, file=file)
+        raise socket.gaierror("there is no network")
+    return resolve(host, *arguments, **options)
+socket.getaddrinfo = looked_up
+"""
+"""A `sitecustomize` that notes, and refuses, every connection to another machine."""
+
+
+@pytest.mark.slow
+def test_weights_and_biases_works_offline_and_nobody_phones_home(scene_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "NO_ALB", "HF_", "PL_"))}
+    environment = bare | {
+        "PYTHONPATH": str(tmp_path / "guard"),
+        "CALLED_HOME": str(tmp_path / "calls"),
+        "HOME": str(tmp_path / "home"),  # without the keys of the user
+        "WANDB_SILENT": "true",
+    }
+    overrides = [*TINY, f"paths.cache={scene_cache}", f"hydra.run.dir={tmp_path / 'run'}", "debug=fast"]
+    # the library of augmentations comes with the first of them
+    augmentation = "data.augmentation=[{_target_: albumentations.RandomBrightnessContrast}]"
+    done = subprocess.run(
+        [sys.executable, "-m", "sbanet.train", *overrides, "logger=wandb", augmentation],
+        capture_output=True,
+        text=True,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "calls").exists(), (tmp_path / "calls").read_text()
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert (tmp_path / "run" / "metrics.csv").is_file()
+    assert "wandb sync" not in done.stdout
+
+
 @pytest.mark.slow
 def test_overfitting_drives_the_loss_down(train_tiny: Train, tmp_path: Path) -> None:
     train_tiny(

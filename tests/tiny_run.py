@@ -31,6 +31,7 @@ SCHEDULE = (
     "trainer.precision=32-true",
     "trainer.log_every_n_steps=1",
     "callbacks.progress=null",
+    "optim.lr=0.001",
 )
 TINY = (*NODES, *DATA, *SCHEDULE)
 
