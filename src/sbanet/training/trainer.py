@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
@@ -18,6 +19,22 @@ from sbanet.errors import ConfigError
 from sbanet.training.checkpoints import WholeCheckpoints
 
 _LIGHTNING_SAYS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+
+
+class Trainer(L.Trainer):
+    """Lightning's trainer, with the one setting of speed against digits that it leaves to its caller.
+
+    Args:
+        float32_matmul_precision: of this process's matrix products that stay in float32: `highest` = all digits;
+            `high` = TF32, `medium` = bfloat16, where the device has them (`torch.set_float32_matmul_precision`).
+        options: Lightning's own arguments.
+    """
+
+    def __init__(
+        self, *, float32_matmul_precision: Literal["highest", "high", "medium"] = "highest", **options: Any
+    ) -> None:
+        torch.set_float32_matmul_precision(float32_matmul_precision)
+        super().__init__(**options)
 
 
 def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: Any, **options: Any) -> L.Trainer:

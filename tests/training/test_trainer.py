@@ -1,0 +1,72 @@
+"""The trainer of a config: what it sets for the process, and what it is not given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from omegaconf import DictConfig
+
+from sbanet.config import check, compose
+from sbanet.errors import ConfigError
+from sbanet.training.trainer import Trainer, build_trainer
+
+
+@pytest.fixture(autouse=True)
+def precision_as_it_was() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def node(*overrides: str) -> DictConfig:
+    return compose("train", list(overrides)).trainer
+
+
+def built(*overrides: str, **options: Any) -> Trainer:
+    return build_trainer(node(*overrides), **({"callbacks": [], "logger": False} | options))
+
+
+def test_a_gpu_computes_in_bfloat16_and_tf32() -> None:
+    gpu = node("trainer=gpu")
+    assert (gpu.accelerator, gpu.precision, gpu.float32_matmul_precision) == ("gpu", "bf16-mixed", "high")
+
+
+@pytest.mark.parametrize("precision", ["high", "highest"])
+def test_the_precision_of_matrix_products_is_set(precision: str) -> None:
+    torch.set_float32_matmul_precision("medium")
+    built(f"trainer.float32_matmul_precision={precision}")
+    assert torch.get_float32_matmul_precision() == precision
+
+
+def test_an_unknown_precision_is_found_by_the_check() -> None:
+    [problem] = check(compose("train", ["trainer.float32_matmul_precision=tf32"]))
+    assert problem.key == "trainer.float32_matmul_precision"
+
+
+def test_the_arguments_of_lightning_are_still_checked() -> None:
+    [problem] = check(compose("train", ["+trainer.gradient_clip_value=1"]))
+    assert "did you mean" in str(problem)
+
+
+def test_what_the_callbacks_lack_stays_away() -> None:
+    bare = built()
+    assert bare.checkpoint_callback is None
+    assert bare.progress_bar_callback is None
+
+
+def test_what_the_callbacks_have_is_there_once(tmp_path: Any) -> None:
+    progress, checkpoints = RichProgressBar(), ModelCheckpoint(dirpath=tmp_path)
+    trainer = built(callbacks=[progress, checkpoints])
+    assert trainer.progress_bar_callback is progress
+    assert trainer.checkpoint_callbacks == [checkpoints]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_machine_without_a_gpu_says_what_to_choose() -> None:
+    with pytest.raises(ConfigError, match="choose another one, as trainer=cpu") as refusal:
+        built("trainer=gpu")
+    assert "\n" not in str(refusal.value)
