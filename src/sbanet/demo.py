@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_page(folder / "index.html", rows, title="SBANet and pixel-word attention on AeroScenes")
     out = console()
     out.print(comparison(rows).rich())
-    out.print(breakdown(rows, by_skill, "By skill", metric=cfg.skills_metric).rich())
+    out.print(breakdown(rows, by_skill, "Skill", metric=cfg.skills_metric).rich())
     out.print(f"{minutes:.1f} minutes; open {folder / 'index.html'}", highlight=False)
 
 
