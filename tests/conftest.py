@@ -50,6 +50,15 @@ def scene_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scenes")
 
 
+@pytest.fixture
+def process_settings() -> Iterator[None]:
+    """Puts back what a trainer sets for its whole process."""
+    from .tiny_run import settings_as_they_were
+
+    with settings_as_they_were():
+        yield
+
+
 @pytest.fixture(scope="session")
 def train_tiny(scene_cache: Path) -> Train:
     """Trains a run of `tests.tiny_run` in a folder; returns its scores."""

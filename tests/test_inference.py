@@ -245,7 +245,7 @@ def cut(checkpoint: dict[str, Any]) -> None:
     [
         (drop, rf"{KEY} is missing \(1 of \d+ weights\)"),
         (add, r"decoder\.more is left over \(1 of"),
-        (cut, rf"{KEY} has shape \(1, 3, 1, 1\), expected \(1, 48, 1, 1\) \(1 of"),
+        (cut, rf"{KEY} has shape \(1, 3, 1, 1\), expected \(1, 32, 1, 1\) \(1 of"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(best: Path, tmp_path: Path, change: Any, expected: str) -> None:

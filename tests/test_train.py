@@ -286,7 +286,10 @@ def looked_up(host, *arguments, **options):
     return resolve(host, *arguments, **options)
 socket.getaddrinfo = looked_up
 """
-"""A `sitecustomize` that notes, and refuses, every connection to another machine."""
+"""A `sitecustomize` that notes, and refuses, what Python connects to on another machine.
+
+The connections of W&B's own binary it cannot see.
+"""
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ NODES = (
     "model.backbone.depths=[1,1,1,1]",
     "model.text_encoder.width=32",
     "model.text_encoder.depth=1",
+    "model.decoder.hidden=32",
 )
 DATA = (
     "data.image_size=64",
@@ -49,6 +50,7 @@ def tiny_config(folder: Path, cache: Path, *overrides: str) -> DictConfig:
 def settings_as_they_were() -> Iterator[None]:
     """Put back what a run sets for its whole process."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    matmul_precision = torch.get_float32_matmul_precision()
     fill = torch.utils.deterministic.fill_uninitialized_memory
     interrupt, terminate = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     try:
@@ -57,6 +59,7 @@ def settings_as_they_were() -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
+        torch.set_float32_matmul_precision(matmul_precision)
         torch.utils.deterministic.fill_uninitialized_memory = fill
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, terminate)

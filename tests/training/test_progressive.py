@@ -53,7 +53,7 @@ def test_image_and_target_shrink_alike() -> None:
 def test_shrinking_is_antialiased() -> None:
     seen = batch()
     seen.image = (torch.arange(40) % 2).float().expand(2, 3, 40, 40)
-    shrink(seen, 0.5)
+    shrink(seen, 0.2)  # every fifth stripe would be black or white
     assert seen.image[..., 1:-1].sub(0.5).abs().max() < 0.1
 
 

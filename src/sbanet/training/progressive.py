@@ -24,7 +24,7 @@ class ProgressiveResolution(Callback):
         until: length of the first part, as a share of all optimiser steps; 0 = there is none.
 
     Raises:
-        ConfigError: a scale of 0 or less, or a share above 1.
+        ConfigError: a scale outside (0, 1], or a share outside [0, 1].
     """
 
     def __init__(self, scale: float, until: float) -> None:
@@ -35,17 +35,17 @@ class ProgressiveResolution(Callback):
             )
         self.scale = scale
         self.until = until
-        self._last_step = 0
+        self._small_steps = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The number of steps is known from here on."""
-        self._last_step = round(self.until * trainer.estimated_stepping_batches)
+        """Count the steps of the first part; how many there are in all is known from here on."""
+        self._small_steps = round(self.until * trainer.estimated_stepping_batches)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Shrink the batch in place, in the first part."""
-        if trainer.global_step < self._last_step:
+        if trainer.global_step < self._small_steps:
             shrink(batch, self.scale)
 
 
