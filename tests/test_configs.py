@@ -128,7 +128,7 @@ def test_no_option_hides_a_value_that_a_paper_would_report(options: dict[str, di
 
 
 def test_arguments_are_really_looked_up() -> None:
-    assert "channels" in arguments_of("sbanet.models.backbones.SmallConvNet")
+    assert "channels" in arguments_of("sbanet.models.backbones.small_conv.SmallConvNet")
     assert {"cache", "image_size"} <= arguments_of("sbanet.data.datamodules.AeroScenesDataModule").keys()
     with pytest.raises(Exception, match="no_such"):
         arguments_of("sbanet.models.no_such")

@@ -18,7 +18,7 @@ from sbanet.analysis.runs import Run
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.sampling import Draw
 from sbanet.errors import CheckpointError, DataError
-from sbanet.inference import Preprocessing, load_segmenter, predict, read_checkpoint, read_image, without_pretrained
+from sbanet.inference import SCHEMA, Preprocessing, load_segmenter, predict, read_checkpoint, read_image, rebuilding
 
 SENTENCE = "the small ship on the left"
 
@@ -219,8 +219,8 @@ def test_a_checkpoint_of_another_project_is_refused(tmp_path: Path, content: Any
 
 
 def test_a_newer_schema_asks_for_an_update(best: Path, tmp_path: Path) -> None:
-    path = rewritten(best, tmp_path / "new.ckpt", lambda checkpoint: checkpoint["sbanet"].update(schema=2))
-    with pytest.raises(CheckpointError, match="has schema 2, this version reads up to 1; update sbanet"):
+    path = rewritten(best, tmp_path / "new.ckpt", lambda checkpoint: checkpoint["sbanet"].update(schema=SCHEMA + 1))
+    with pytest.raises(CheckpointError, match=rf"has schema {SCHEMA + 1}, this version reads {SCHEMA}; update sbanet"):
         read_checkpoint(path)
 
 
@@ -270,10 +270,15 @@ def test_another_vocabulary_is_refused(best: Path, tmp_path: Path) -> None:
         load_segmenter(rewritten(best, tmp_path / "vocab.ckpt", rename))
 
 
-def test_a_checkpoint_needs_no_pretrained_weights() -> None:
-    node = {"backbone": {"pretrained": True, "name": "x"}, "list": [{"pretrained": True}], "pretrained_name": True}
-    assert without_pretrained(node) == {
-        "backbone": {"pretrained": False, "name": "x"},
-        "list": [{"pretrained": False}],
-        "pretrained_name": True,
+def test_a_checkpoint_is_rebuilt_without_what_its_nodes_began_with() -> None:
+    model = {"backbone": {"weights": "hub", "mean": None}, "text_encoder": {"pretrained": True, "source": "x"}}
+    about = {
+        "config": {"model": model},
+        "normalisation": {"mean": [0.5] * 3, "std": [0.2] * 3},
+        "text_encoder_files": {"config.json": "{}"},
     }
+    assert rebuilding(about) == {
+        "backbone": {"weights": None, "mean": [0.5] * 3, "std": [0.2] * 3},
+        "text_encoder": {"pretrained": False, "source": "x", "files": {"config.json": "{}"}},
+    }
+    assert model["backbone"]["weights"] == "hub", "the checkpoint's own entry is left as it is"

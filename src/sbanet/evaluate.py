@@ -78,7 +78,7 @@ def evaluate(
     cfg = evaluation_config(stored, overrides)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     model = segmenter_of(checkpoint, ckpt)
-    datamodule = instantiate(cfg.data, tokenizer=model.text_encoder.tokenizer)
+    datamodule = instantiate(cfg.data, **model.input_format())
     datamodule.test_split = split
     task = ReferringSegmentation(
         model=model, loss=instantiate(cfg.loss), optim=instantiate(cfg.optim), seed=cfg.seed, config={}

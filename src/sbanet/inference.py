@@ -5,6 +5,7 @@ Shape letters: H W the image's own size.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sbanet.models.nodes import foreground_logits
 from sbanet.models.resize import resize_logits
 from sbanet.models.segmenter import ReferringSegmenter
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the entry `sbanet` in checkpoints that this code reads."""
 
 SHOWN_MISFITS = 3
@@ -89,10 +90,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
         raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
-    if about["schema"] > SCHEMA:
-        raise CheckpointError(
-            f"ckpt={path}: has schema {about['schema']}, this version reads up to {SCHEMA}; update sbanet"
-        )
+    if about["schema"] != SCHEMA:
+        advice = "update sbanet" if about["schema"] > SCHEMA else "train it anew, or use the version that wrote it"
+        raise CheckpointError(f"ckpt={path}: has schema {about['schema']}, this version reads {SCHEMA}; {advice}")
     return dict(checkpoint)
 
 
@@ -107,8 +107,8 @@ def load_segmenter(path: str | Path, *, device: str | torch.device = "cpu") -> R
 
 def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSegmenter:
     """The model of a checkpoint that was read; `path` is for messages."""
-    config = checkpoint["sbanet"]["config"]
-    model: ReferringSegmenter = instantiate(without_pretrained(config["model"]))
+    about = checkpoint["sbanet"]
+    model: ReferringSegmenter = instantiate(rebuilding(about))
     prefix = "model."
     weights = {key[len(prefix) :]: value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)}
     if misfits := differing_weights(model, weights):
@@ -120,8 +120,12 @@ def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSe
         model.load_state_dict(weights, strict=True)
     except ValueError as error:  # the text encoder compares vocabularies
         raise CheckpointError(f"ckpt={path}: {error}") from error
-    data = config["data"]
-    model.preprocessing = Preprocessing(image_size=data["image_size"], mean=tuple(data["mean"]), std=tuple(data["std"]))
+    normalisation = about["normalisation"]
+    model.preprocessing = Preprocessing(
+        image_size=about["config"]["data"]["image_size"],
+        mean=tuple(normalisation["mean"]),
+        std=tuple(normalisation["std"]),
+    )
     return model.eval()
 
 
@@ -208,10 +212,14 @@ def _decoded(content: np.ndarray) -> np.ndarray | None:
         cv2.utils.logging.setLogLevel(level)
 
 
-def without_pretrained(node: Any) -> Any:
-    """A config node whose backbones fetch no weights: a checkpoint brings its own."""
-    if isinstance(node, Mapping):
-        return {key: False if key == "pretrained" else without_pretrained(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [without_pretrained(value) for value in node]
-    return node
+def rebuilding(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a checkpoint's model, for its own weights: nothing is fetched or opened besides."""
+    model = copy.deepcopy(dict(about["config"]["model"]))
+    backbone, text_encoder = model["backbone"], model["text_encoder"]
+    normalisation = about["normalisation"]
+    backbone |= {"mean": normalisation["mean"], "std": normalisation["std"]}
+    if "weights" in backbone:
+        backbone["weights"] = None
+    if about["text_encoder_files"] is not None:
+        text_encoder |= {"pretrained": False, "files": about["text_encoder_files"]}
+    return model

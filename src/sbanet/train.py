@@ -57,7 +57,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     config = plain(cfg)
 
     model = instantiate(cfg.model)
-    datamodule: ReferringDataModule = instantiate(cfg.data, tokenizer=model.text_encoder.tokenizer)
+    datamodule: ReferringDataModule = instantiate(cfg.data, **model.input_format())
     task = ReferringSegmentation(
         model=model, loss=instantiate(cfg.loss), optim=instantiate(cfg.optim), seed=cfg.seed, config=config
     )

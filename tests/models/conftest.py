@@ -5,17 +5,17 @@ import copy
 import pytest
 import torch
 
-from sbanet.models.backbones import SwinBackbone
+from sbanet.models.backbones.timm_backbone import TimmBackbone
 from sbanet.models.segmenter import ReferringSegmenter
 
 from .tiny import SWIN, segmenter, stir
 
 
 @pytest.fixture(scope="session")
-def swin() -> SwinBackbone:
+def swin() -> TimmBackbone:
     """The smallest of timm's Swins, random weights; shared, so leave it as it is."""
     torch.manual_seed(0)
-    return SwinBackbone(name=SWIN)
+    return TimmBackbone(name=SWIN)
 
 
 @pytest.fixture(scope="session")

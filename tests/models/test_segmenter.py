@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sbanet.models.alignment.none import NoAlignment
-from sbanet.models.backbones import SmallConvNet
+from sbanet.models.backbones.small_conv import SmallConvNet
 from sbanet.models.decoders.topdown import TopDownDecoder
 from sbanet.models.segmenter import ReferringSegmenter
 

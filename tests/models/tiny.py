@@ -13,12 +13,12 @@ from sbanet.models.aggregators.tsca import TextConditionedAggregator
 from sbanet.models.alignment.bam import BidirectionalAlignment
 from sbanet.models.alignment.none import NoAlignment
 from sbanet.models.alignment.pwam import PixelWordAttention
-from sbanet.models.backbones import SmallConvNet
+from sbanet.models.backbones.small_conv import SmallConvNet
 from sbanet.models.decoders.topdown import TopDownDecoder
 from sbanet.models.nodes import Words
 from sbanet.models.positions import CoordinateEncoding
 from sbanet.models.segmenter import ReferringSegmenter
-from sbanet.models.text_encoders import WordTokenizer, WordTransformer
+from sbanet.models.text_encoders.word_transformer import WordTokenizer, WordTransformer
 
 CHANNELS = (8, 16, 32, 64)
 WIDTH = 64

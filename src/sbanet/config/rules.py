@@ -17,7 +17,7 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "model.aggregator": frozenset({"channels", "width"}),
     "model.decoder": frozenset({"channels"}),
     "model.positions": frozenset({"channels"}),
-    "data": frozenset({"tokenizer"}),
+    "data": frozenset({"tokenizer", "mean", "std"}),
     "optim.schedule": frozenset({"optimizer", "total_steps", "warmup_steps"}),
     "trainer": frozenset(
         {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing", "plugins"}

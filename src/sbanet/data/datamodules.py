@@ -27,9 +27,6 @@ from sbanet.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 class ReferringDataModule(L.LightningDataModule, ABC):
     """Batches of a referring segmentation dataset; a subclass says how a split is read.
@@ -44,8 +41,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         num_workers: loader processes a rank; 0 = load in the main process.
         augmentation: albumentations transforms of the training split.
         sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
-        mean: of each channel, on the scale 0 to 1.
-        std: of each channel, on the scale 0 to 1.
+        mean: what the model's backbone wants subtracted from each channel, on the scale 0 to 1.
+        std: what it wants each channel divided by.
 
     Raises:
         ConfigError: a number below its least, or an unknown `sentence`.
@@ -63,8 +60,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         num_workers: int = 0,
         augmentation: Sequence[A.BasicTransform] = (),
         sentence: Literal["own", "other", "none"] = "own",
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
         _require_whole(1, batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=image_size)

@@ -26,7 +26,8 @@ class ReferringSegmenter(nn.Module):
     What they agree on is collected by the aggregator and turned into a mask by the decoder.
 
     Args:
-        backbone: publishes `channels` and `strides`, is called as `stem(image)` and `stages[i](x)`.
+        backbone: publishes `channels` and `strides`, and the `mean` and `std` of its images' channels; is called as
+            `stem(image)` and `stages[i](x)`.
         text_encoder: `(token_ids_BT, token_mask_BT) -> Words`; publishes `width` and `tokenizer`.
         alignment: completed once a stage by `(channels=Ci, width=D, stage=i)`.
         aggregator: completed by `(channels=[C0, .., C3], width=D)`.
@@ -103,6 +104,10 @@ class ReferringSegmenter(nn.Module):
             require_shape(f"model.aggregator: the map of stage {stage}", aggregated[stage], fused[stage])
         logits = self.decoder(aggregated)
         return resize_logits(logits, image_BCHW.shape[-2:], align_corners=self.align_corners)
+
+    def input_format(self) -> dict[str, Any]:
+        """What data must be made with for this model: the `tokenizer`, and `mean` and `std` of the image's channels."""
+        return {"tokenizer": self.text_encoder.tokenizer, "mean": self.backbone.mean, "std": self.backbone.std}
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **options: Any) -> ReferringSegmenter:

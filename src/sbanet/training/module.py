@@ -21,7 +21,7 @@ from sbanet.training.metrics import ReferringScores, intersection_and_union
 from sbanet.training.optimizers import OptimizerSetup
 
 PROTOCOLS = ("network", "native")
-CHECKPOINT_SCHEMA = 1
+CHECKPOINT_SCHEMA = 2
 
 
 class EvalOutput(NamedTuple):
@@ -142,7 +142,12 @@ class ReferringSegmentation(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a reader needs to rebuild the model: plain containers only."""
-        checkpoint["sbanet"] = {"schema": CHECKPOINT_SCHEMA, "config": self.config}
+        checkpoint["sbanet"] = {
+            "schema": CHECKPOINT_SCHEMA,
+            "config": self.config,
+            "normalisation": {"mean": list(self.model.backbone.mean), "std": list(self.model.backbone.std)},
+            "text_encoder_files": getattr(self.model.text_encoder, "files", None),
+        }
 
     def _evaluate(self, batch: Batch) -> EvalOutput:
         logits = foreground_logits(self(batch)).float()

@@ -5,9 +5,8 @@ import io
 import pytest
 import torch
 
-from sbanet.models.text_encoders import PADDING, START, UNKNOWN, WordTokenizer, WordTransformer
-
-from .tiny import SENTENCES, TOKENIZER, stir
+from sbanet.models.text_encoders.word_transformer import PADDING, START, UNKNOWN, WordTokenizer, WordTransformer
+from tests.models.tiny import SENTENCES, TOKENIZER, stir
 
 START_ID, UNKNOWN_ID = TOKENIZER.ids[START], TOKENIZER.ids[UNKNOWN]
 
