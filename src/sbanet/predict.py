@@ -48,7 +48,8 @@ def predict_file(ckpt: str | Path, image: str | Path, expression: str, out: str 
         DataError: the image or the sentence cannot be used, or the folder not be written.
         CheckpointError: the checkpoint cannot be used.
     """
-    from sbanet.inference import load_segmenter, predict, read_image
+    from sbanet.images import read_image
+    from sbanet.inference import load_segmenter, predict
 
     pixels = read_image(image)
     mask = predict(load_segmenter(ckpt), pixels, expression).mask
