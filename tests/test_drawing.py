@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sbanet.drawing import FILL, INK, PAPER, _font, _wrap, caption, overlay
+from sbanet.drawing import FILL, INK, PAPER, _font, _wrap, caption, contour, overlay
 
 
 @pytest.fixture
@@ -47,6 +47,35 @@ def test_a_prediction_without_a_target(square: np.ndarray) -> None:
     assert not (picture == 255).all(-1).any(), "a contour of nothing"
     assert (picture[square] == FILL).all()
     assert (picture[:8] == 100).all()
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_a_contour_stands_out_from_any_ground(ground: int) -> None:
+    mask = np.zeros((1200, 1200), bool)
+    mask[300:600, 400:800] = True
+    picture = contour(np.full((1200, 1200, 3), ground, np.uint8), mask)
+    line = picture[290:310, 600]
+    assert (line == FILL).all(-1).sum() >= 2
+    rim = (line < 100).all(-1)
+    assert rim[:10].any()
+    assert rim[10:].any()
+    for away in (picture[310:590, 410:790], picture[:290], picture[610:]):
+        assert (away == ground).all()
+
+
+def test_a_contour_has_the_images_size_and_leaves_it_alone(square: np.ndarray) -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    assert contour(image, square).shape == image.shape
+    assert (contour(image, np.zeros((40, 60), bool)) == 100).all()
+    assert (image == 100).all()
+    assert contour(image[:, :1], square[:, 35:36]).shape == (40, 1, 3)
+
+
+def test_a_contour_is_wider_on_a_larger_image() -> None:
+    mask = np.zeros((2000, 2000), bool)
+    mask[500:1500, 500:1500] = True
+    line = (contour(np.zeros((2000, 2000, 3), np.uint8), mask)[500:505, 1000] == FILL).all(-1)
+    assert line[:3].all()
 
 
 SENTENCES = [

@@ -18,7 +18,16 @@ from sbanet.analysis.runs import Run
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.sampling import Draw
 from sbanet.errors import CheckpointError, DataError
-from sbanet.inference import SCHEMA, Preprocessing, load_segmenter, predict, read_checkpoint, read_image, rebuilding
+from sbanet.images import Stretch
+from sbanet.inference import (
+    SCHEMA,
+    Preprocessing,
+    load_segmenter,
+    predict,
+    read_checkpoint,
+    rebuilding,
+    unread_words,
+)
 
 SENTENCE = "the small ship on the left"
 
@@ -51,7 +60,7 @@ def rewritten(best: Path, path: Path, change: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [(64, 64), (37, 91), (1, 1), (200, 3), (301, 203)])
+@pytest.mark.parametrize("size", [(64, 64), (37, 91), (1, 1), (90, 1), (1, 90), (200, 3), (301, 203), (20_000, 200)])
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_the_mask_has_the_images_own_size(
     model: ReferringSegmenter, tmp_path: Path, size: tuple[int, int], kind: str
@@ -73,16 +82,23 @@ def test_a_file_and_its_pixels_give_the_same(model: ReferringSegmenter, tmp_path
     assert one.probability.dtype == np.float32
 
 
-@pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_pictures_are_read(tmp_path: Path, channels: int) -> None:
-    path = tmp_path / "picture.png"
-    cv2.imwrite(str(path), picture(9, 7, channels))
-    assert read_image(path).shape == (9, 7, 3)
+def test_pixels_of_any_kind_are_read(model: ReferringSegmenter) -> None:
+    grey, alpha = picture(50, 70)[..., :1], np.full((50, 70, 1), 9, np.uint8)
+    expected = predict(model, np.repeat(grey, 3, axis=2), SENTENCE).probability
+    for pixels in (grey, grey[..., 0], np.concatenate([grey, grey, grey, alpha], axis=2)):
+        np.testing.assert_array_equal(predict(model, pixels, SENTENCE).probability, expected)
 
 
-def test_red_is_first(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "red.png"), np.full((2, 2, 3), (0, 0, 255), np.uint8))  # OpenCV's order
-    assert read_image(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
+def test_the_stretch_is_applied(model: ReferringSegmenter, tmp_path: Path) -> None:
+    pixels = picture(50, 70)
+    expected = predict(model, pixels, SENTENCE).probability
+    for wide in (pixels * np.uint16(40), pixels.astype(np.float32) * 40):
+        for stretch in ("range:0,10200", Stretch(0, 10200, percentile=False)):
+            np.testing.assert_array_equal(predict(model, wide, SENTENCE, stretch=stretch).probability, expected)
+        assert (predict(model, wide, SENTENCE).probability != expected).any()
+    cv2.imwrite(str(tmp_path / "wide.tif"), wide[..., ::-1])
+    mask = model.predict(tmp_path / "wide.tif", SENTENCE, stretch="range:0,10200")
+    np.testing.assert_array_equal(mask, expected > 0.5)
 
 
 def test_prediction_is_what_the_test_scored(model: ReferringSegmenter, tiny_run: Path, test_samples: Samples) -> None:
@@ -118,11 +134,9 @@ def test_a_model_of_ones_own_needs_its_preprocessing(best: Path) -> None:
         own.predict(picture(4, 4), SENTENCE)
 
 
-@pytest.mark.parametrize(
-    "pixels", [picture(8, 8).astype(np.float32), picture(8, 8)[..., 0], picture(8, 8, 4), np.zeros((0, 8, 3), np.uint8)]
-)
+@pytest.mark.parametrize("pixels", [picture(8, 8)[None], picture(8, 8, 2), np.zeros((0, 8, 3), np.uint8)])
 def test_pixels_of_another_kind_are_refused(model: ReferringSegmenter, pixels: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"expected \(H, W, 3\) uint8"):
+    with pytest.raises(DataError, match=r"expected \(H, W\) or \(H, W, C\) of numbers"):
         model.predict(pixels, SENTENCE)
 
 
@@ -138,31 +152,33 @@ def test_a_sentence_longer_than_the_model_reads_is_refused(model: ReferringSegme
     assert len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("expression", ["Das kleine Schiff links", "小船", "ship " * 39, "?!"])
+@pytest.mark.parametrize("expression", ["Das kleine Schiff links", "小船", "🚢 \u200d\x00", "ship " * 39, "?!"])
 def test_any_other_sentence_is_read(model: ReferringSegmenter, expression: str) -> None:
     assert model.predict(picture(8, 8), expression).shape == (8, 8)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"0" * 64])
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "picture.png").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be decoded"):
-        read_image(tmp_path / "picture.png")
+@pytest.mark.parametrize(
+    ("expression", "unread", "nothing_read"),
+    [
+        (SENTENCE, [], False),
+        ("The small ship, on the left.", [], False),
+        ("the Schiff or schiff 🚢", ["schiff", "or", "🚢"], False),
+        ("小船", ["小", "船"], True),
+        ("🚢", ["🚢"], True),
+        ("?!", [], True),
+    ],
+)
+def test_words_that_the_model_cannot_read(
+    model: ReferringSegmenter, expression: str, unread: list[str], nothing_read: bool
+) -> None:
+    assert unread_words(model, expression) == (unread, nothing_read)
 
 
-@pytest.mark.parametrize("kind", ["png", "tif", "webp"])
-def test_a_cut_picture_is_refused(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
-    whole = cv2.imencode(f".{kind}", picture(40, 40))[1].tobytes()
-    (tmp_path / f"half.{kind}").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="cannot be decoded"):
-        read_image(tmp_path / f"half.{kind}")
-    assert "grfmt" not in capfd.readouterr().err  # OpenCV's own lines
-
-
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.png", tmp_path):
-        with pytest.raises(DataError, match="no such file"):
-            read_image(path)
+def test_a_tokenizer_need_not_tell_what_it_cannot_read(
+    model: ReferringSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.text_encoder, "tokenizer", object())
+    assert unread_words(model, "小船") == ([], False)
 
 
 def test_a_missing_checkpoint_lists_those_nearby(best: Path, tmp_path: Path) -> None:

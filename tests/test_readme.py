@@ -41,11 +41,13 @@ def of(*programs: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def demo_folder(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the demo has left its runs, and a picture lies."""
+    """A folder in which the demo has left its runs, and pictures lie."""
     folder = tmp_path_factory.mktemp("readme")
     train_tiny(folder / "runs" / "demo" / "sbanet")
     shutil.copytree(folder / "runs" / "demo" / "sbanet", folder / "runs" / "demo" / "pwam")
-    Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(folder / "my.png")
+    (folder / "scenes").mkdir()
+    for name in ("my.png", "scenes/1.tif", "scenes/2.jpg"):
+        Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(folder / name)
     return folder
 
 

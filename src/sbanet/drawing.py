@@ -18,6 +18,9 @@ FILL = (255, 64, 160)
 GAP = 6
 """Space between the pictures of a grid, in pixels."""
 
+PIXELS_A_LINE = 400
+"""A contour is one pixel wide for so many pixels of the image's shorter side."""
+
 INK = (230, 230, 230)
 PAPER = (24, 24, 24)
 """RGB of a caption and of the ground it stands on."""
@@ -58,6 +61,23 @@ def overlay(
         outline = cv2.dilate(_fit(target, shape), np.ones((9, 9), np.uint8))
         _outline(picture, outline, (0, 0, 0), 4)
         _outline(picture, outline, (255, 255, 255), 2)
+    return picture
+
+
+def contour(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """An image with a mask's outline, on a dark rim so that it stands out from bright ground too.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    picture, inside = image.copy(), mask.astype(np.uint8)
+    width = max(1, round(min(image.shape[:2]) / PIXELS_A_LINE))
+    _outline(picture, inside, PAPER, width + 2)
+    _outline(picture, inside, FILL, width)
     return picture
 
 

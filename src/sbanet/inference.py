@@ -6,6 +6,7 @@ Shape letters: H W the image's own size.
 from __future__ import annotations
 
 import copy
+import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from hydra.utils import instantiate
-from torch import nn
+from torch import Tensor, nn
 
 from sbanet.errors import CheckpointError, DataError
+from sbanet.images import DEFAULT_STRETCH, Stretch, read_image, rgb
 from sbanet.models.nodes import foreground_logits
-from sbanet.models.resize import resize_logits
 from sbanet.models.segmenter import ReferringSegmenter
 
 SCHEMA = 2
@@ -140,30 +142,41 @@ def differing_weights(model: nn.Module, weights: Mapping[str, Any]) -> list[str]
     ]
 
 
-def predict(model: ReferringSegmenter, image: np.ndarray | str | Path, expression: str) -> Prediction:
+def predict(
+    model: ReferringSegmenter,
+    image: np.ndarray | str | Path,
+    expression: str,
+    *,
+    stretch: Stretch | str = DEFAULT_STRETCH,
+) -> Prediction:
     """Segment what the sentence means.
 
     Args:
         model: with its `preprocessing`, as `ReferringSegmenter.from_checkpoint` returns it.
-        image: a file, or (H, W, 3) uint8 RGB.
+        image: a file, or (H, W) or (H, W, C) of bool or numbers with C of 1, 3 (RGB) or 4; see `sbanet.images`.
         expression: the sentence.
+        stretch: how an image that is not 8-bit becomes so; a `Stretch`, or what `Stretch.parse` reads.
 
     Raises:
-        DataError: the image cannot be read or is no uint8 RGB, or the sentence is empty or longer than the model
-            reads.
+        ConfigError: the stretch cannot be read.
+        DataError: the image cannot be used, or the sentence is empty or longer than the model reads.
     """
     if model.preprocessing is None:
         raise DataError("the model does not know its preprocessing; load it by ReferringSegmenter.from_checkpoint")
     check_expression(model, expression)
-    pixels = read_image(image) if isinstance(image, str | Path) else image
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise DataError(f"image: got an array {pixels.shape} {pixels.dtype}, expected (H, W, 3) uint8, RGB")
+    stretch = Stretch.parse(stretch) if isinstance(stretch, str) else stretch
+    pixels = read_image(image, stretch=stretch) if isinstance(image, str | Path) else rgb(image, stretch=stretch)
     device = next(model.parameters()).device
     token_ids, token_mask = model.text_encoder.tokenizer([expression])
     with torch.inference_mode():
         logits = model(model.preprocessing(pixels).to(device), token_ids.to(device), token_mask.to(device))
-        native = resize_logits(foreground_logits(logits), pixels.shape[:2])[0]
+        native = _at_size(foreground_logits(logits), pixels.shape[:2])
     return Prediction(mask=(native > 0).cpu().numpy(), probability=native.sigmoid().cpu().numpy())
+
+
+def _at_size(logits_1HW: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The numbers of `resize_logits`, whose matrices would be as large as the image's sides and be kept."""
+    return F.interpolate(logits_1HW[None].float(), size, mode="bilinear")[0, 0]
 
 
 def check_expression(model: ReferringSegmenter, expression: str) -> None:
@@ -183,33 +196,24 @@ def check_expression(model: ReferringSegmenter, expression: str) -> None:
         )
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB.
+def unread_words(model: ReferringSegmenter, expression: str) -> tuple[list[str], bool]:
+    """What of a sentence the model cannot read, since its vocabulary lacks it.
 
-    Raises:
-        DataError: no such file, or not an image that can be decoded.
+    Tokenizers that break a word into known pieces need not tell: they read all.
+
+    Returns:
+        The words in their order, each once and without punctuation, and whether the model knows no word at all.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"image={path}: no such file")
-    try:
-        pixels = _decoded(np.fromfile(path, np.uint8))
-    except OSError as error:
-        raise DataError(f"image={path}: cannot be read ({error.strerror or error})") from error
-    if pixels is None:
-        raise DataError(f"image={path}: cannot be decoded; expected a PNG, JPEG or TIFF file")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    tokenizer = model.text_encoder.tokenizer
+    if not hasattr(tokenizer, "unknown"):
+        return [], False
+    unknown = list(dict.fromkeys(filter(_is_word, tokenizer.unknown(expression))))
+    known = set(filter(_is_word, tokenizer.split(expression))) - set(unknown)
+    return unknown, not known
 
 
-def _decoded(content: np.ndarray) -> np.ndarray | None:
-    """The pixels as OpenCV orders them, None where it cannot decode them; what it logs about it is left out."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except cv2.error:  # more pixels than it takes
-        return None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+def _is_word(token: str) -> bool:
+    return not all(unicodedata.category(letter)[0] in "PZ" for letter in token)  # punctuation, separators
 
 
 def rebuilding(about: Mapping[str, Any]) -> dict[str, Any]:

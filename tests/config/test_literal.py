@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbanet.config import literal_arguments, split_literal
+from sbanet.config import literal_arguments, repeatable_arguments, split_literal
 from sbanet.errors import ConfigError
 
 KEYS = ("expression", "image", "ckpt", "out")
@@ -61,3 +61,24 @@ def test_a_path_with_an_equals_sign_is_positional():
 def test_an_unknown_key_is_named_with_its_likeness():
     with pytest.raises(ConfigError, match=r"'ckpd'.*did you mean 'ckpt'"):
         literal_arguments(["ckpd=a.ckpt"], KEYS)
+
+
+def test_some_keys_may_come_several_times():
+    argv = ["image=a=1.png", "ckpt=best.ckpt", "image=the man's.png", "./x=y"]
+    once, repeated, positional = repeatable_arguments(argv, ["ckpt", "out"], ["expression", "image"])
+    assert once == {"ckpt": "best.ckpt"}
+    assert repeated == {"image": ["a=1.png", "the man's.png"]}
+    assert positional == ["./x=y"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("ckpt=b", "ckpt came twice: 'a' and 'b'; give it once"),
+        ("image=", "image= came without a value"),
+        ("imgae=x", "unknown argument 'imgae' in 'imgae=x'; did you mean 'image'.*known: ckpt, image"),
+    ],
+)
+def test_the_others_are_held_to_the_same_rules(argument: str, expected: str):
+    with pytest.raises(ConfigError, match=expected):
+        repeatable_arguments(["ckpt=a", argument], ["ckpt"], ["image"])

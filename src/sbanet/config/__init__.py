@@ -2,7 +2,7 @@
 
 from sbanet.config.composition import compose
 from sbanet.config.errors import clear_errors
-from sbanet.config.literal import literal_arguments, split_literal
+from sbanet.config.literal import literal_arguments, repeatable_arguments, split_literal
 from sbanet.config.locate import config_dir
 from sbanet.config.preflight import Problem, check, require_sound
 from sbanet.config.programs import program
@@ -15,6 +15,7 @@ __all__ = [
     "config_dir",
     "literal_arguments",
     "program",
+    "repeatable_arguments",
     "require_sound",
     "split_literal",
 ]

@@ -116,11 +116,11 @@ class ReferringSegmenter(nn.Module):
 
         return load_segmenter(path, **options)
 
-    def predict(self, image: np.ndarray | str | Path, expression: str) -> np.ndarray:
+    def predict(self, image: np.ndarray | str | Path, expression: str, **options: Any) -> np.ndarray:
         """The mask (H, W) bool of what the sentence means, at the image's own size; see `sbanet.inference`."""
         from sbanet.inference import predict
 
-        return predict(self, image, expression).mask
+        return predict(self, image, expression, **options).mask
 
 
 def published_contract(backbone: Any, text_encoder: Any) -> tuple[list[int], int]:
