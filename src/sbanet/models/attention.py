@@ -17,10 +17,8 @@ class Attention(nn.Module):
         query_width: width of the queries.
         source_width: width of the keys and values; the query's when None.
         width: inner and output width; the query's when None.
-        head_width: width of a head; a narrower `width` has one head.
-
-    Raises:
-        ValueError: if `width` is no multiple of `head_width`.
+        head_width: least width of a head. A width that is no multiple of it, as some backbones have, is shared out
+            among the most heads that are as wide; a narrower one has one head.
     """
 
     def __init__(
@@ -34,9 +32,7 @@ class Attention(nn.Module):
         super().__init__()
         width = width or query_width
         source_width = source_width or query_width
-        if width > head_width and width % head_width:
-            raise ValueError(f"attention width {width} is no multiple of the head width {head_width}")
-        self.heads = max(1, width // head_width)
+        self.heads = next(heads for heads in range(max(1, width // head_width), 0, -1) if width % heads == 0)
         self.query = nn.Linear(query_width, width)
         self.key_value = nn.Linear(source_width, 2 * width)
         self.output = nn.Linear(width, width)
