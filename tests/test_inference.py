@@ -28,6 +28,7 @@ from sbanet.inference import (
     rebuilding,
     unread_words,
 )
+from sbanet.models.resize import resize_logits
 
 SENTENCE = "the small ship on the left"
 
@@ -80,6 +81,16 @@ def test_a_file_and_its_pixels_give_the_same(model: ReferringSegmenter, tmp_path
     np.testing.assert_array_equal(one.probability, other.probability)
     np.testing.assert_array_equal(one.mask, one.probability > 0.5)
     assert one.probability.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(37, 91), (301, 203), (1, 90)])
+def test_the_answer_is_resized_as_the_test_resizes_it(model: ReferringSegmenter, size: tuple[int, int]) -> None:
+    pixels = picture(*size)
+    assert model.preprocessing is not None
+    with torch.inference_mode():
+        logits = model(model.preprocessing(pixels), *model.text_encoder.tokenizer([SENTENCE]))
+        expected = resize_logits(logits, size)[0].sigmoid().numpy()
+    np.testing.assert_allclose(predict(model, pixels, SENTENCE).probability, expected, atol=1e-5)
 
 
 def test_pixels_of_any_kind_are_read(model: ReferringSegmenter) -> None:

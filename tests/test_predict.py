@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sbanet import ReferringSegmenter
-from sbanet.drawing import contour
+from sbanet.drawing import contour, overlay
 from sbanet.inference import Prediction, predict
 from sbanet.predict import main
 
@@ -59,7 +59,8 @@ def test_the_mask_and_the_overlay_are_written(
     np.testing.assert_array_equal(mask, expected.astype(np.uint8) * 255)
     drawn = cv2.imread(str(out / "harbour (1)_overlay.png"))
     assert drawn.shape == (41, 67, 3)
-    assert (drawn != cv2.imread(str(image))).any() == bool(expected.any())
+    original = cv2.imread(str(image))
+    np.testing.assert_array_equal(drawn, overlay(original[..., ::-1], None, expected, size=67)[..., ::-1])
     said = capsys.readouterr().out
     assert said.startswith(f"wrote {out / 'harbour (1)_mask.png'}, _overlay.png: ")
     assert said.count("\n") == 1
@@ -170,7 +171,7 @@ def test_every_kind_of_image(best: str, tmp_path: Path, out: Path) -> None:
     shapes = {name: mask.shape for name, mask in pictures(out).items()}
     alike = ("colour", "grey", "grey jpeg", "alpha", "alpha tiff", "sixteen", "float")
     assert shapes == {**dict.fromkeys(alike, (41, 67)), "thin": (41, 1), "flat": (1, 67)}
-    assert {name: overlay.shape[:2] for name, overlay in pictures(out, "overlay").items()} == shapes
+    assert {name: drawn.shape[:2] for name, drawn in pictures(out, "overlay").items()} == shapes
     np.testing.assert_array_equal(pictures(out)["alpha"], pictures(out)["colour"])
     np.testing.assert_array_equal(pictures(out)["alpha tiff"], pictures(out)["colour"])
 
@@ -317,12 +318,12 @@ def test_results_never_take_the_place_of_images(
 ) -> None:
     folder = image.parent
     content = image.read_bytes()
-    overlay = folder / "harbour (1)_overlay.png"
-    overlay.write_bytes(content)
+    shown = folder / "harbour (1)_overlay.png"
+    shown.write_bytes(content)
     ask = [f"ckpt={best}", f"expression={SENTENCE}", f"out={folder}"]
-    assert "is an image to read and would be overwritten" in refused(capsys, *ask, f"image={image}", f"image={overlay}")
+    assert "is an image to read and would be overwritten" in refused(capsys, *ask, f"image={image}", f"image={shown}")
     assert "is the folder of the images; say another folder" in refused(capsys, *ask, f"image={folder}")
-    assert overlay.read_bytes() == content
+    assert shown.read_bytes() == content
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def find_images(places: Iterable[str | Path], out: Path) -> tuple[list[Path], li
                 raise ConfigError(f"out={out}: is the folder of the images; say another folder for the results")
             files, others = _listed(place)
             lines.append(f"{place}: {len(files)} images" + f", {others} other files left out" * (others > 0))
-        found |= {file.resolve(): file for file in files if file.resolve() not in found}
+        found |= {file.resolve(): file for file in files}
     return list(found.values()), lines
 
 
