@@ -129,7 +129,7 @@ def test_a_failure_is_a_warning(
 
 
 def test_other_loggers_and_other_ranks_are_left_alone(
-    tmp_path: Path, second_rank: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, second_rank: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(wandb, "init", lambda **_: pytest.fail("a second rank opened a run"))
     nothing = np.zeros((4, 4), bool)
@@ -138,6 +138,7 @@ def test_other_loggers_and_other_ranks_are_left_alone(
     )  # fmt: skip
     log_samples([WandbLogger(save_dir=tmp_path, offline=True)], [sample], step=0)
     log_samples([CSVLogger(tmp_path)], [sample], step=0)
+    assert "pictures" not in caplog.text
     assert not list(tmp_path.iterdir())
 
 
