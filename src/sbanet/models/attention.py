@@ -54,6 +54,19 @@ class Attention(nn.Module):
         attended = attend(query, key, value, mask_B11S)
         return self.output(attended.transpose(1, 2).flatten(2))
 
+    def weights(self, query_BQC: Tensor, source_BSC: Tensor, mask_BS: Tensor | None = None) -> Tensor:
+        """How much each query takes of each source; `forward` never has these numbers in memory.
+
+        Returns:
+            (B, heads, Q, S) float32, each row summing to 1; 0 where the mask forbids.
+        """
+        query = self._split(self.query(query_BQC)).float()
+        key = self._split(self.key_value(source_BSC).chunk(2, dim=-1)[0]).float()
+        scores = query @ key.transpose(-1, -2) * key.shape[-1] ** -0.5
+        if mask_BS is not None:
+            scores = scores.masked_fill(~mask_BS[:, None, None, :], -torch.inf)
+        return scores.softmax(-1)
+
     def _split(self, tokens_BSC: Tensor) -> Tensor:
         return tokens_BSC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 

@@ -18,6 +18,7 @@ from sbanet.data.records import Batch
 from sbanet.drawing import caption, grid, overlay
 from sbanet.files import write_atomically
 from sbanet.scores import ious
+from sbanet.training.wandb_samples import log_samples
 
 TILE = 288
 """Longer side of an image in the grid, in pixels."""
@@ -57,7 +58,8 @@ class _Scored(Protocol):
 class PredictionPictures(Callback):
     """Writes `epoch_003.png` after the validation of epoch 3; epochs count from 0, as in `metrics.csv`.
 
-    The samples are the first ones that the first rank validates: the same in each epoch.
+    The samples are the first ones that the first rank validates: the same in each epoch. A run that is logged to
+    Weights & Biases shows them there too, as `val/samples`.
 
     Args:
         dirpath: the folder of the pictures.
@@ -100,11 +102,13 @@ class PredictionPictures(Callback):
             self._samples += predicted_samples(batch, outputs.logits, data.mean, data.std, wanted)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the grid."""
+        """Write the grid, and show its samples in W&B where the run is logged there."""
         if self._samples:
             picture = cv2.cvtColor(prediction_grid(self._samples, self.columns), cv2.COLOR_RGB2BGR)
             path = self.dirpath / f"epoch_{trainer.current_epoch:03d}.png"
             write_atomically(path, cv2.imencode(".png", picture)[1].tobytes())
+            # where Lightning puts the scores of the same validation: at the last step that was done, counted from 0
+            log_samples(trainer.loggers, self._samples, step=trainer.global_step - 1)
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
