@@ -8,6 +8,7 @@ from sbanet.check import check_all
 from sbanet.config import check, compose, config_dir
 from sbanet.config.arguments import Arguments
 from sbanet.config.keys import config_groups
+from tests.test_configs import NEEDED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (REPOSITORY / "experiments").glob("*.yaml"))
@@ -27,7 +28,7 @@ def test_every_experiment_is_sound(experiment):
 
 
 def test_every_option_is_sound():
-    problems = {option: check(compose("train", [option])) for option in options()}
+    problems = {option: check(compose("train", [option, *NEEDED.get(option, [])])) for option in options()}
     assert {option: found for option, found in problems.items() if found} == {}
 
 

@@ -24,6 +24,13 @@ FILES = sorted(
 PAPERS = ("sbanet.models.", "sbanet.training.losses.", "sbanet.training.optimizers.", "sbanet.training.schedules.")
 GROUPS = sorted({path.parent for path in FILES} - {config_dir()})
 
+NEEDED = {
+    "model/backbone=timm": ["model.backbone.name=resnet18"],
+    "model/text_encoder=transformers": ["model.text_encoder.source=some/encoder"],
+    "data=instances": ["data.root=data"],
+}
+"""What an option asks its user for."""
+
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(config_dir()).with_suffix(""))
@@ -63,7 +70,8 @@ def composed_options() -> dict[str, dict[str, Any]]:
     for path in FILES:
         if path.parent != config_dir():
             group, _, option = name_of(path).rpartition("/")
-            cfg = compose("train", [f"{group}={option}", "paths.run=run"])
+            chosen = f"{group}={option}"
+            cfg = compose("train", [chosen, *NEEDED.get(chosen, []), "paths.run=run"])
             configs[f"{group}={option}"] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     return configs
 
@@ -76,7 +84,8 @@ def options() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("group", GROUPS, ids=lambda path: str(path.relative_to(config_dir())))
 def test_every_option_of_a_group_passes_the_check(group: Path) -> None:
     name = group.relative_to(config_dir())
-    found = {path.stem: check(compose("train", [f"{name}={path.stem}"])) for path in sorted(group.glob("*.yaml"))}
+    chosen = [f"{name}={path.stem}" for path in sorted(group.glob("*.yaml"))]
+    found = {option: check(compose("train", [option, *NEEDED.get(option, [])])) for option in chosen}
     assert found
     assert {option: problems for option, problems in found.items() if problems} == {}
 
@@ -122,7 +131,7 @@ def test_no_option_hides_a_value_that_a_paper_would_report(options: dict[str, di
         for target, given in set_somewhere.items()
         if target.startswith(PAPERS)
         for name, parameter in arguments_of(target).items()
-        if parameter.default is not parameter.empty and name not in given and name != "warmup_steps"
+        if parameter.default is not parameter.empty and name not in given and name not in ("warmup_steps", "files")
     }
     assert hidden == set()
 

@@ -78,7 +78,7 @@ def test_the_curves_have_every_step_and_every_epoch(tiny_run: Path) -> None:
 
 def test_the_best_checkpoint_is_plain_and_says_what_it_is(tiny_run: Path) -> None:
     checkpoint = torch.load(tiny_run / "checkpoints" / "best.ckpt", weights_only=True)
-    assert checkpoint["sbanet"]["schema"] == 1
+    assert checkpoint["sbanet"]["schema"] == 2
     assert checkpoint["sbanet"]["config"] == facts(tiny_run)["config"]
 
 

@@ -155,7 +155,10 @@ def test_randomness_is_a_function_of_the_place_in_the_run() -> None:
 def test_a_checkpoint_says_what_its_model_is() -> None:
     checkpoint: dict[str, Any] = {}
     task_of(torch.zeros(1, 2, 2)).on_save_checkpoint(checkpoint)
-    assert checkpoint == {"sbanet": {"schema": CHECKPOINT_SCHEMA, "config": {"seed": 3}}}
+    about = checkpoint["sbanet"]
+    assert (about["schema"], about["config"]) == (CHECKPOINT_SCHEMA, {"seed": 3})
+    assert about["normalisation"].keys() == {"mean", "std"}
+    assert about["text_encoder_files"] is None
 
 
 def test_the_model_computes_channels_last_if_asked() -> None:

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sbanet.data.aeroscenes import AeroScenes
+from sbanet.data.augmentation import Step
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.datasets import SENTENCES, RecordDataset, swap_sentences
 from sbanet.data.grammar import Grammar
@@ -40,7 +41,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         image_size: side of the square that the network sees, in pixels.
         seed: of order and augmentation.
         num_workers: loader processes a rank; 0 = load in the main process.
-        augmentation: albumentations transforms of the training split.
+        augmentation: steps of the training split: of `sbanet.data.augmentation`, or albumentations transforms that
+            leave the sentence true.
         sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
         mean: what the model's backbone wants subtracted from each channel, on the scale 0 to 1.
         std: what it wants each channel divided by.
@@ -59,7 +61,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         image_size: int,
         seed: int,
         num_workers: int = 0,
-        augmentation: Sequence[A.BasicTransform] = (),
+        augmentation: Sequence[A.BasicTransform | Step] = (),
         sentence: Literal["own", "other", "none"] = "own",
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),

@@ -71,7 +71,7 @@ class Batch:
         token_ids: (B, T) int64, padded to the longest sentence of the batch.
         token_mask: (B, T) bool, True = a real token; at least one a row.
         target: (B, H, W) bool at the network's size.
-        records: one a row.
+        records: one a row; the sentence of `token_ids` may be one that a transform made of the record's.
         native_targets: the masks at the images' own sizes, one (Hi, Wi) bool tensor a row;
             empty where they all have the network's size.
     """
