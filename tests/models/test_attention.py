@@ -53,10 +53,16 @@ def test_masked_sources_get_no_gradient():
     assert torch.equal(source.grad.abs().sum(-1) > 0, mask)
 
 
-def test_a_width_that_the_heads_do_not_divide():
-    with pytest.raises(ValueError, match=r"48.*32"):
-        Attention(48)
-    assert Attention(48, head_width=24).heads == 2
+@pytest.mark.parametrize(
+    ("width", "head_width", "heads"),
+    [(48, 24, 2), (48, 32, 1), (16, 32, 1), (40, 32, 1), (112, 32, 2), (320, 32, 10), (768, 32, 24), (65, 32, 1)],
+)
+def test_any_width_is_shared_out_among_heads_at_least_as_wide(width, head_width, heads):
+    attention = Attention(width, head_width=head_width)
+    assert attention.heads == heads
+    assert attention(noise(1, 3, width, dtype=torch.float32), noise(1, 2, width, dtype=torch.float32)).shape == (
+        1, 3, width,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("scale", [None, 0.3])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import albumentations as A
 import numpy as np
@@ -95,7 +95,7 @@ class KeepColours:
         ConfigError: `changes` is unknown.
     """
 
-    SPARED = {"hue": COLOURS, "brightness": SHADES}
+    SPARED: ClassVar = {"hue": COLOURS, "brightness": SHADES}
 
     def __init__(
         self, *, changes: Literal["hue", "brightness"], transforms: Sequence[A.BasicTransform | A.BaseCompose]

@@ -26,9 +26,6 @@ def count_multiply_adds(model: nn.Module, *, image_size: int, num_tokens: int = 
         num_tokens: length of the sentence.
     """
     shell = copy.deepcopy(model).to("meta").eval().requires_grad_(False)
-    for module in shell.modules():
-        if hasattr(module, "set_attn_implementation"):  # of transformers, whose fused attention looks into the mask
-            module.set_attn_implementation("eager")
     image = torch.zeros(1, 3, image_size, image_size, dtype=next(shell.parameters()).dtype, device="meta")
     token_ids = torch.ones(1, num_tokens, dtype=torch.long, device="meta")
     # the plain attention is a pair of matrix products, which the counter sees

@@ -83,5 +83,3 @@ def test_bad_numbers():
         alignment(num_queries=-1)
     with pytest.raises(ValueError, match="features: unknown 'all'"):
         alignment(features="all")
-    with pytest.raises(ValueError, match=r"width 40.*16"):
-        alignment(inner_width=40)

@@ -111,7 +111,9 @@ class PretrainedTextEncoder(nn.Module):
 
     def forward(self, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Words:
         """Token ids and mask (B, T) -> the words (B, T, D); padded positions are zero."""
-        features_BTD = self.encoder(input_ids=token_ids_BT, attention_mask=token_mask_BT.long()).last_hidden_state
+        # transformers looks into the mask, which a tensor without memory (for counting operations) does not have
+        attention_mask = None if token_mask_BT.is_meta else token_mask_BT.long()
+        features_BTD = self.encoder(input_ids=token_ids_BT, attention_mask=attention_mask).last_hidden_state
         return Words(features_BTD * token_mask_BT.unsqueeze(-1), token_mask_BT)
 
     def get_extra_state(self) -> dict[str, str]:
