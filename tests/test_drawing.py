@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sbanet.drawing import FILL, INK, PAPER, _font, _wrap, caption, contour, overlay
+from sbanet.drawing import FILL, INK, PAPER, _font, _wrap, caption, captioned, contour, heat_map, overlay, spotlight
 
 
 @pytest.fixture
@@ -120,3 +120,51 @@ def test_what_does_not_fit_ends_in_an_ellipsis() -> None:
     assert len(lines) == 3
     assert lines[-1].endswith("...")
     assert font.getlength(lines[-1]) <= 150
+
+
+def test_a_captioned_picture_is_as_wide_as_before() -> None:
+    picture = np.full((30, 200, 3), 100, np.uint8)
+    both = captioned(picture, "the ship")
+    assert (both[:30] == 100).all()
+    np.testing.assert_array_equal(both[30:], caption("the ship", 200))
+
+
+def test_light_falls_where_the_weights_are() -> None:
+    weights = np.zeros((4, 6))
+    weights[1, 4] = 1e-3
+    picture = spotlight(np.full((40, 60, 3), 100, np.uint8), weights, size=240, darkest=0.1)
+    assert picture.shape == (160, 240, 3)
+    row, column = np.unravel_index(picture[..., 0].argmax(), picture.shape[:2])
+    assert (row // 40, column // 40) == (1, 4)
+    assert picture.max() >= 95  # the centre of a pixel lies between four
+    assert (picture[100:] == 10).all()
+
+
+def test_no_weight_at_all_is_dark() -> None:
+    assert (spotlight(np.full((8, 8, 3), 100, np.uint8), np.zeros((2, 2)), size=8, darkest=0.5) == 50).all()
+
+
+def test_one_large_pixel_does_not_put_out_the_others() -> None:
+    weights = np.full((40, 40), 0.5)
+    weights[0, 0] = 100
+    assert (spotlight(np.full((40, 40, 3), 100, np.uint8), weights, size=40) == 100).all()
+
+
+def test_a_heat_map_is_a_table() -> None:
+    values = np.array([[0.0, 1.0, 0.5], [1.0, 0.0, 0.0]])
+    picture = heat_map(values, ["one", "a longer name"], ["x", "word", "y"], font_size=10)
+    cells = picture[-28:, -60:].reshape(2, 14, 3, 20, 3)
+    assert (cells == cells[:, :1, :, :1]).all(), "a cell has one colour"
+    brightness = cells[:, 0, :, 0].astype(int).sum(-1)
+    assert (brightness[values == 1] > brightness[values == 0.5].max()).all()
+    assert (brightness[values == 0] < brightness[values == 0.5].min()).all()
+    names = (picture != PAPER).any(-1)
+    names[-28:, -60:] = False
+    assert names[-28:-14].any(), "the rows have names"
+    assert names[-14:].any()
+    assert all(names[:-28, -60 + 20 * column : -40 + 20 * column or None].any() for column in range(3))
+
+
+def test_a_heat_map_needs_a_name_for_each() -> None:
+    with pytest.raises(ValueError, match=r"got \(2, 3\), expected \(2 rows, 2 columns\)"):
+        heat_map(np.zeros((2, 3)), ["a", "b"], ["x", "y"])

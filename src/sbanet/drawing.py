@@ -103,6 +103,68 @@ def caption(text: str, width: int, *, lines: int = 4, font_size: int = 14) -> np
     return np.array(picture)
 
 
+def captioned(picture: np.ndarray, text: str, *, lines: int = 4) -> np.ndarray:
+    """A picture (h, w, 3) uint8 RGB with a sentence below it; (h', w, 3)."""
+    return np.concatenate([picture, caption(text, picture.shape[1], lines=lines)], axis=0)
+
+
+def spotlight(image: np.ndarray, weights: np.ndarray, *, size: int = 288, darkest: float = 0.3) -> np.ndarray:
+    """An image in the light of a coarse map: full where the map is among its largest, dark where it is 0.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        weights: (H, W) of 0 or more, over the whole image.
+        size: the longer side of the picture, in pixels.
+        darkest: share of the light where the weight is 0.
+
+    Returns:
+        (h', w', 3) uint8 RGB with max(h', w') = size.
+    """
+    picture = overlay(image, size=size)
+    # not the very largest: in a fine map one pixel alone would be lit
+    full = max(float(np.quantile(weights, 0.98)), 1e-12)
+    share = (weights / full).clip(0, 1).astype(np.float32)
+    light = cv2.resize(share, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+    return (picture * (darkest + (1 - darkest) * light)).round().astype(np.uint8)
+
+
+def heat_map(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, font_size: int = 13) -> np.ndarray:
+    """A table of numbers as colours, dark = 0, bright = 1; the names of the columns stand upright.
+
+    Args:
+        values: (R, C) in [0, 1].
+        rows: R names.
+        columns: C names.
+        font_size: in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: not as many names as rows or columns.
+    """
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"values: got {values.shape}, expected ({len(rows)} rows, {len(columns)} columns) as named")
+    font = _font(font_size)
+    cell_height, cell_width, margin = round(1.4 * font_size), 2 * font_size, font_size // 2
+    left = round(max(map(font.getlength, rows))) + 2 * margin
+    top = round(max(map(font.getlength, columns))) + 2 * margin
+    shades = cv2.applyColorMap((255 * values.clip(0, 1)).round().astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    cells = np.kron(shades, np.ones((cell_height, cell_width, 1), np.uint8))
+    picture = np.full((top + cells.shape[0], left + cells.shape[1], 3), PAPER, np.uint8)
+    picture[top:, left:] = cells
+    across = Image.fromarray(picture)
+    pen = ImageDraw.Draw(across)
+    for number, name in enumerate(rows):
+        pen.text((left - margin, top + (number + 0.5) * cell_height), name, INK, font, anchor="rm")
+    upright = across.transpose(Image.Transpose.ROTATE_270)  # clockwise: what was on top is on the right
+    pen = ImageDraw.Draw(upright)
+    for number, name in enumerate(columns):
+        place = (upright.width - top + margin, left + (number + 0.5) * cell_width)
+        pen.text(place, name, INK, font, anchor="lm")
+    return np.array(upright.transpose(Image.Transpose.ROTATE_90))
+
+
 def grid(tiles: Sequence[np.ndarray], columns: int, *, gap: int = GAP) -> np.ndarray:
     """Pictures in rows, top left first.
 
