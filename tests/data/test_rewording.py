@@ -57,6 +57,8 @@ def test_no_phrase_stands_in_two_roses_that_can_be_taken_for_each_other():
          "The second ship from the top"),
         ("The largest ship", "The largest ship", "The largest ship", "The largest ship"),
         ("THE SHIP ON THE LEFT", "THE SHIP ON THE RIGHT", "THE SHIP ON THE LEFT", "THE SHIP ON THE TOP"),
+        ("The car is on the left of the ship above", "The car is on the right of the ship above",
+         "The car is on the left of the ship below", None),
         ("the left ship", None, None, None),
         ("the ship north of the dam", None, None, None),
         ("the ship beside the dam", None, None, None),

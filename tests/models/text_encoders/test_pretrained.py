@@ -6,62 +6,25 @@ import re
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
 from sbanet.models.nodes import Tokenizer as TokenizerProtocol
 from sbanet.models.text_encoders.pretrained import PretrainedTextEncoder
 from sbanet.models.weights import WeightsError
+from tests.tiny_transformers import CONFIGS, WORDS, write_encoder
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "red", "ship", "on", "left", "of", "tank"]
 SENTENCES = ["the red ship", "ship on the left of the red tank", "tank"]
-SIZES = {
-    "vocab_size": len(WORDS),
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 24,
-    "pad_token_id": 0,
-    "bos_token_id": 2,
-    "eos_token_id": 3,
-}
-VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-VISION |= {"image_size": 16, "patch_size": 8}
-CONFIGS = {
-    "bert": transformers.BertConfig(**SIZES),
-    "roberta": transformers.RobertaConfig(**{**SIZES, "max_position_embeddings": 26}),
-    "distilbert": transformers.DistilBertConfig(
-        vocab_size=len(WORDS), dim=32, hidden_dim=48, n_layers=3, n_heads=2, max_position_embeddings=24
-    ),
-    "clip": transformers.CLIPConfig(text_config=SIZES, vision_config=VISION, projection_dim=8),
-    "siglip": transformers.SiglipConfig(text_config={**SIZES, "projection_size": 32}, vision_config=VISION),
-}
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def folder(request, tmp_path_factory):
     """A model of random weights with a tokenizer, as `save_pretrained` writes them."""
-    return written(request.param, tmp_path_factory.mktemp(request.param))
-
-
-def written(kind, folder, words=WORDS):
-    torch.manual_seed(5)
-    transformers.AutoModel.from_config(CONFIGS[kind]).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    return folder
+    return write_encoder(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture
 def bert(tmp_path):
-    return written("bert", tmp_path / "bert")
+    return write_encoder("bert", tmp_path / "bert")
 
 
 def encoder(folder, **options):
@@ -178,13 +141,13 @@ def test_weights_that_lack_a_layer(bert):
 
 
 def test_a_tokenizer_of_another_model(tmp_path):
-    folder = written("bert", tmp_path, words=[*WORDS, "chinese"])
+    folder = write_encoder("bert", tmp_path, words=[*WORDS, "chinese"])
     with pytest.raises(WeightsError, match=r"the tokenizer has 12 words, the encoder embeds 11"):
         encoder(folder)
 
 
 def test_weights_are_not_read_with_another_tokenizer(tmp_path, bert):
-    other = encoder(written("bert", tmp_path / "other", words=[*WORDS[:-1], "dam"]))
+    other = encoder(write_encoder("bert", tmp_path / "other", words=[*WORDS[:-1], "dam"]))
     with pytest.raises(ValueError, match="trained with another tokenizer"):
         other.load_state_dict(encoder(bert).state_dict())
 
