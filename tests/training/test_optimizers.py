@@ -158,3 +158,42 @@ def test_what_is_not_decayed_keeps_its_size() -> None:
 
 def test_the_options_are_found() -> None:
     assert {"model/backbone=swin_base", "model/alignment=bam", "model/aggregator=none"} <= set(OPTIONS)
+
+
+class Deep(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Module()
+        self.backbone.stem = nn.Linear(2, 2)
+        self.backbone.stages = nn.ModuleList(nn.ModuleList(nn.Linear(2, 2) for _ in range(2)) for _ in range(11))
+        self.head = nn.Linear(2, 2)
+
+
+def test_layers_learn_the_slower_the_earlier_they_come() -> None:
+    model = Deep()
+    pattern = r"^backbone\.(?:stem|stages\.(\d+)\.(\d+))"
+    optim = setup({
+        "backbone": GroupRule(pattern=pattern, lr_scale=0.5, layer_decay=0.9),
+        "rest": GroupRule(pattern=".*"),
+    })  # fmt: skip
+    groups = optim.parameter_groups(model.named_parameters())
+    rates = {name: group["lr"] for group in groups for name in names_of(model, group)}
+    assert len(rates) == len(list(model.parameters()))
+    assert rates["head.weight"] == 0.1
+    assert rates["backbone.stages.10.1.weight"] == rates["backbone.stages.10.1.bias"] == 0.05
+    assert rates["backbone.stages.10.0.weight"] == pytest.approx(0.05 * 0.9)
+    assert rates["backbone.stages.9.1.weight"] == pytest.approx(0.05 * 0.9**2), "numbers, not letters: 10 follows 9"
+    assert rates["backbone.stem.weight"] == pytest.approx(0.05 * 0.9**22), "what has no number comes first"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"pattern": r"(\d+)", "layer_decay": 0.0}, "layer_decay=0.0, expected above 0 and up to 1"),
+        ({"pattern": r"(\d+)", "layer_decay": 1.1}, "layer_decay=1.1, expected above 0 and up to 1"),
+        ({"pattern": r"^backbone", "layer_decay": 0.9}, r"needs a group in the pattern '\^backbone'"),
+    ],
+)
+def test_a_layer_decay_that_cannot_be_meant(rule: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        GroupRule(**rule)

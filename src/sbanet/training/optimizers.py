@@ -22,15 +22,43 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRule:
-    """Which parameters, and how they learn.
+    r"""Which parameters, and how they learn.
 
     Attributes:
         pattern: regular expression, searched in the parameter's name (`backbone.stages.0...`).
         lr_scale: factor on the peak learning rate.
+        layer_decay: a further factor for each layer before the last one, as fine-tuning of pretrained encoders wants
+            (Clark et al., ELECTRA, ICLR 2020). The pattern's groups number the layers, as in
+            `^backbone\.(?:stem|stages\.(\d+))`; what they leave out comes first. 1 = all layers alike.
     """
 
     pattern: str
     lr_scale: float = 1.0
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check what only a config can get wrong.
+
+        Raises:
+            ConfigError: a decay outside (0, 1], or one without anything that numbers the layers.
+        """
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"optim.groups: layer_decay={self.layer_decay}, expected above 0 and up to 1")
+        if self.layer_decay < 1 and not re.compile(self.pattern).groups:
+            raise ConfigError(
+                f"optim.groups: layer_decay={self.layer_decay} needs a group in the pattern {self.pattern!r} that "
+                r"numbers the layers, as (\d+)"
+            )
+
+
+def layer_of(parameter_name: str, rule: GroupRule) -> tuple[int, ...]:
+    """The number, or numbers, of the layer that a parameter is in; in their order, layers come in theirs.
+
+    No method of the rule: where a config holds rules, Hydra passes their fields on, without the class.
+    """
+    found = re.search(rule.pattern, parameter_name)
+    numbers = found.groups() if found and rule.layer_decay < 1 else ()
+    return tuple(-1 if number is None else int(number) for number in numbers)
 
 
 class OptimizerSetup:
@@ -89,12 +117,23 @@ class OptimizerSetup:
             )
         groups = []
         for name, found in members.items():
-            lr = self.lr * self.groups[name].lr_scale
-            for suffix, decay in (("", self.weight_decay), (".no_decay", 0.0)):
-                chosen = [parameter for key, parameter in found if self._is_free(key, parameter) == bool(suffix)]
-                if chosen:
-                    groups.append({"name": name + suffix, "params": chosen, "lr": lr, "weight_decay": decay})
-                    logger.debug("group %s: %d tensors", name + suffix, len(chosen))
+            rule = self.groups[name]
+            layers = sorted({layer_of(key, rule) for key, _ in found})
+            for number, layer in enumerate(layers):
+                of_layer = [(key, parameter) for key, parameter in found if layer_of(key, rule) == layer]
+                title = f"{name}.{number}" if len(layers) > 1 else name
+                lr = self.lr * rule.lr_scale * rule.layer_decay ** (len(layers) - 1 - number)
+                groups += self._split(title, of_layer, lr)
+        return groups
+
+    def _split(self, title: str, found: list[tuple[str, nn.Parameter]], lr: float) -> list[dict[str, Any]]:
+        """One group of what is decayed and one of what is not, each where there is any."""
+        groups = []
+        for suffix, decay in (("", self.weight_decay), (".no_decay", 0.0)):
+            chosen = [parameter for key, parameter in found if self._is_free(key, parameter) == bool(suffix)]
+            if chosen:
+                groups.append({"name": title + suffix, "params": chosen, "lr": lr, "weight_decay": decay})
+                logger.debug("group %s: %d tensors", title + suffix, len(chosen))
         return groups
 
     def _rule_of(self, parameter_name: str) -> str:

@@ -74,6 +74,7 @@ def hide_notices() -> None:
     """Silence advertisements of Lightning, a deprecation within it, and its wonder at a run that is continued."""
     _LIGHTNING_SAYS.addFilter(_is_no_advertisement)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*is deprecated")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # those that are frozen
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 
