@@ -234,3 +234,19 @@ def test_frozen_parts_stay_in_evaluation_mode():
         nn.Sequential(backbone).train()
         assert [part.training for part in (backbone.stem, *backbone.stages)] == [False, False, False, True, True]
         backbone.eval()
+
+
+def test_modules_can_be_frozen_by_name_wherever_they_are():
+    backbone = TimmBackbone(name=TINY_RESNET, frozen_stages=1, frozen_modules=r"\.conv1$|\.bn1$")
+    changed = trained_step(backbone)
+    assert any(key.startswith("stages.3") and key.endswith(".bn2.weight") for key in changed)
+    assert not any(".conv1." in key or ".bn1." in key for key in changed)
+    assert any(".bn2.running_mean" in key for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("conv9", r"is in the path of no module; some are stages\.3"), ("(", "regular expression")]
+)
+def test_what_cannot_be_frozen(pattern, message):
+    with pytest.raises(ValueError, match=rf"frozen_modules={re.escape(pattern)}: .*{message}"):
+        TimmBackbone(name=TINY_RESNET, frozen_modules=pattern)

@@ -6,6 +6,7 @@ Shape letters: B batch, H W image, `Hi Wi Ci` stage i.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -43,11 +44,14 @@ class TimmBackbone(nn.Module):
         drop_path: stochastic depth of the last block, rising linearly from 0.
         frozen_stages: the first so many stages, and the stem with them, do not learn: neither their weights nor the
             statistics of their norms change. 0 = everything learns.
+        frozen_modules: regular expression; modules whose path it is found in (`stages.2.blocks_3.0.conv_dw`) do not
+            learn either, wherever they are.
         mean: what is subtracted from each channel of the image, on the scale 0 to 1; None = as the weights expect.
         std: what each channel is then divided by; None = as the weights expect.
 
     Raises:
-        ValueError: timm has no such model, it cannot be run in stages, or `frozen_stages` is out of range.
+        ValueError: timm has no such model, it cannot be run in stages, `frozen_stages` is out of range, or
+            `frozen_modules` finds none.
         WeightsError: the weights cannot be had, or do not fit.
     """
 
@@ -59,6 +63,7 @@ class TimmBackbone(nn.Module):
         match_weights: Literal["name", "order"] = "name",
         drop_path: float = 0.0,
         frozen_stages: int = 0,
+        frozen_modules: str | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
@@ -80,6 +85,7 @@ class TimmBackbone(nn.Module):
         self.mean = tuple(normalisation["mean"] if mean is None else mean)
         self.std = tuple(normalisation["std"] if std is None else std)
         self.frozen: list[nn.Module] = [self.stem, *stages[:frozen_stages]] if frozen_stages else []
+        self.frozen += modules_named(self, frozen_modules) if frozen_modules else []
         for part in self.frozen:
             part.requires_grad_(False)
         self.train()
@@ -90,6 +96,24 @@ class TimmBackbone(nn.Module):
         for part in self.frozen:
             part.eval()
         return self
+
+
+def modules_named(backbone: nn.Module, pattern: str) -> list[nn.Module]:
+    """The modules whose path the regular expression is found in.
+
+    Raises:
+        ValueError: there is none, or it is no regular expression.
+    """
+    try:
+        found = [module for path, module in backbone.named_modules() if re.search(pattern, path)]
+    except re.error as error:
+        raise ValueError(f"model.backbone.frozen_modules={pattern}: is no regular expression ({error})") from error
+    if not found:
+        paths = [path for path, module in backbone.named_modules() if not [*module.children()]]
+        raise ValueError(
+            f"model.backbone.frozen_modules={pattern}: is in the path of no module; some are {', '.join(paths[-4:])}"
+        )
+    return found
 
 
 def create(name: str, drop_path: float, *, from_hub: bool) -> Any:
