@@ -124,12 +124,3 @@ def test_plain_transforms_see_image_and_mask():
     found = Albumentations([A.HorizontalFlip(p=1.0)])(given, np.random.default_rng(0))
     assert np.array_equal(found.mask, given.mask[:, ::-1])
     assert found.mask.dtype == bool
-    listed = Transform([A.HorizontalFlip(p=1.0)], image_size=20)(given, 0)
-    assert listed.native_mask is not None
-    assert np.array_equal(listed.native_mask, given.mask[:, ::-1])
-
-
-def test_the_native_mask_of_a_turned_sample_is_turned():
-    transform = Transform([FlipsAndTurns(horizontal=False, vertical=False, turns=True)], image_size=16)
-    shapes = {transform(sample("The ship"), seed).native_mask.shape for seed in range(20)}
-    assert shapes == {(20, 30), (30, 20)}

@@ -52,7 +52,6 @@ def test_a_photometric_step_changes_the_image_alone(sample):
     plain = Transform(image_size=64)(sample, 3)
     assert not np.array_equal(augmented.image, plain.image)
     assert np.array_equal(augmented.mask, plain.mask)
-    assert np.array_equal(augmented.native_mask, sample.mask)
     assert augmented.expression == sample.expression
     assert np.array_equal(sample.image, untouched)
 
@@ -60,7 +59,20 @@ def test_a_photometric_step_changes_the_image_alone(sample):
 def test_what_moves_pixels_moves_the_mask_along(sample):
     flipped = Transform([A.VerticalFlip(p=1.0)], image_size=64)(sample, 0)
     assert flipped.mask.dtype == bool
-    assert np.array_equal(flipped.native_mask, sample.mask[::-1])
+    assert np.array_equal(flipped.mask, Transform(image_size=64)(sample, 0).mask[::-1])
+    assert flipped.native_mask is None, "the mask at the image's own size is not flipped"
+
+
+def test_augmentation_sees_the_network_s_size_and_leaves_it(sample):
+    sizes = []
+
+    def half(seen, rng):
+        sizes.append(seen.image.shape[:2])
+        return replace(seen, image=seen.image[:8], mask=seen.mask[:8])
+
+    augmented = Transform([half, half], image_size=16)(sample, 0)
+    assert sizes == [(16, 16), (8, 16)]
+    assert augmented.image.shape[:2] == augmented.mask.shape == (16, 16)
 
 
 @pytest.mark.parametrize("image_size", [12, 25, 48])

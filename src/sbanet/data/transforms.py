@@ -14,11 +14,14 @@ from sbanet.data.records import Sample
 
 
 class Transform:
-    """Augments a sample and resizes it; the same seed gives the same result.
+    """Resizes a sample to the network's size and augments it; the same seed gives the same result.
+
+    Augmentation comes after the resize, where it costs the least. An augmented sample has no native mask: it is
+    learned from, not scored.
 
     Args:
-        steps: applied in order before the resize. A plain albumentations transform sees image and mask, and the
-            sentence stays as it is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
+        steps: applied in order. A plain albumentations transform sees image and mask, and the sentence stays as it
+            is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
         image_size: side of the square that the network sees, in pixels; the aspect ratio is not kept.
     """
 
@@ -29,15 +32,22 @@ class Transform:
         ]
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
-        """The sample at (image_size, image_size); the mask before the resize is kept as `native_mask`."""
+        """The sample at (image_size, image_size), augmented; without steps, the mask as it came is `native_mask`."""
+        given, sample = sample.mask, resized(sample, self.image_size)
+        if not self._steps:
+            return sample if sample.mask is given else replace(sample, native_mask=given)
         for position, step in enumerate(self._steps):
             # a stream a step: what one draws, or does not, changes nothing for the others
             sample = step(sample, np.random.default_rng([seed, position]))
-        image, mask = sample.image, sample.mask
-        if image.shape[:2] != (self.image_size, self.image_size):
-            size = (self.image_size, self.image_size)
-            shrinks = image.shape[0] >= self.image_size and image.shape[1] >= self.image_size
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-            mask = cv2.resize(mask.view("uint8"), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
-        native_mask = None if mask is sample.mask else sample.mask
-        return replace(sample, image=image, mask=mask, native_mask=native_mask)
+        return resized(sample, self.image_size)  # of a step that crops
+
+
+def resized(sample: Sample, side: int) -> Sample:
+    """The sample at (side, side): averaged where it shrinks, interpolated where it grows, the mask by nearest pixel."""
+    height, width = sample.image.shape[:2]
+    if (height, width) == (side, side):
+        return sample
+    interpolation = cv2.INTER_AREA if min(height, width) >= side else cv2.INTER_LINEAR
+    mask = cv2.resize(sample.mask.view("uint8"), (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
+    image = cv2.resize(sample.image, (side, side), interpolation=interpolation)
+    return replace(sample, image=image, mask=mask.astype(bool))
