@@ -133,7 +133,7 @@ def test_two_channels_learn_as_their_difference(masks: Tensor) -> None:
     assert torch.equal(two_out.logits, one_out.logits)
     expected = F.cross_entropy(pair, masks.long())  # a softmax over two channels
     for task in (two, one):
-        task.optimizers = lambda: SimpleNamespace(param_groups=[{"lr": 0.5}])  # type: ignore[method-assign, assignment]
+        task.optimizers = lambda: SimpleNamespace(param_groups=[{"lr": 0.1}, {"lr": 0.5}])  # type: ignore[method-assign, assignment]
         torch.testing.assert_close(task.training_step(batch_of(masks), 0), expected)
         torch.testing.assert_close(task.logged["train/loss"], expected)
         assert task.logged["optim/lr"] == 0.5

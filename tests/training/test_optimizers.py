@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sbanet.config import compose, config_dir
 from sbanet.errors import ConfigError
 from sbanet.training.optimizers import GroupRule, OptimizerSetup
 from sbanet.training.schedules import cosine
+from tests.tiny_transformers import write_encoder
 
 FROM_ELSEWHERE = {"transformers", "bert_base", "roberta_base", "distilbert", "minilm", "clip_text", "siglip_text"}
 """Options that open what is on no machine of its own accord; their class is tested on the embedded one."""
@@ -197,3 +199,27 @@ def test_layers_learn_the_slower_the_earlier_they_come() -> None:
 def test_a_layer_decay_that_cannot_be_meant(rule: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         GroupRule(**rule)
+
+
+def test_pretrained_encoders_learn_more_slowly(tmp_path: Path) -> None:
+    encoder = write_encoder("bert", tmp_path / "bert")
+    overrides = [
+        "optim/groups=pretrained", "optim.groups.backbone.layer_decay=0.5", "optim.groups.text_encoder.layer_decay=0.5",
+        "model/backbone=timm", "model.backbone.name=test_convnext", "model/text_encoder=transformers",
+        f"model.text_encoder.source={encoder}", "model.text_encoder.max_tokens=24", "model.decoder.hidden=8",
+    ]  # fmt: skip
+    cfg = compose("train", overrides)
+    model = instantiate(cfg.model)
+    groups = instantiate(cfg.optim).parameter_groups(model.named_parameters())
+    rates = {name: round(group["lr"] / cfg.optim.lr, 9) for group in groups for name in names_of(model, group)}
+
+    def below(*starts: str) -> set[float]:
+        return {rate for name, rate in rates.items() if name.startswith(starts)}
+
+    assert below("decoder.", "alignment.") == {1.0}
+    assert below("backbone.stages.3.") == {0.2}
+    assert below("backbone.stages.1.") == {0.2 / 4}
+    assert below("backbone.stem.") == {0.2 / 16}
+    layers = len(model.text_encoder.encoder.encoder.layer)
+    assert below(f"text_encoder.encoder.encoder.layer.{layers - 1}.") == {0.2}
+    assert below("text_encoder.encoder.embeddings.") == {0.2 / 2**layers}

@@ -89,7 +89,8 @@ class ReferringSegmentation(L.LightningModule):
         """The loss of a batch."""
         terms = self.loss(foreground_logits(self(batch)), batch.target)
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch))
-        self.log("optim/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        rates = [group["lr"] for group in self.optimizers().param_groups]  # type: ignore[union-attr]
+        self.log("optim/lr", max(rates))
         return terms["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> EvalOutput:  # type: ignore[override]
