@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from torch import Tensor
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+logger = logging.getLogger(__name__)
 
 HUB = "hub"
 """Fetched from the Hugging Face hub, or its cache."""
@@ -82,6 +86,19 @@ def hub_failure(name: str, error: BaseException, *, key: str, download: str) -> 
         f"{key}: {name} cannot be had from the Hugging Face hub ({why}); where there is a network, "
         f"`hf download {download}` fetches it, then point to the copy: {key}=<file or folder>"
     )
+
+
+@contextmanager
+def asking_the_hub(name: str) -> Iterator[None]:
+    """Say once what is asked for, in place of ten lines a minute about attempts; the last one's error says it all."""
+    logger.info("asking the Hugging Face hub for %s; with HF_HUB_OFFLINE=1, its cache alone", name)
+    theirs = logging.getLogger("huggingface_hub")
+    level = theirs.level
+    theirs.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        theirs.setLevel(level)
 
 
 def read_state_dict(path: Path, *, key: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from torch import nn
 
 from sbanet.models.backbones.timm_stages import STRIDES, cut, prove, stage_ends
 from sbanet.models.nodes import NUM_STAGES
-from sbanet.models.weights import HUB, WeightsError, find_local, hub_failure, read_state_dict
+from sbanet.models.weights import HUB, WeightsError, asking_the_hub, find_local, hub_failure, read_state_dict
 
 ANY_SIZE: Mapping[str, Any] = {"always_partition": True, "strict_img_size": False}
 """What timm's windowed transformers need in order to take any size with the weights of one."""
@@ -132,12 +133,8 @@ def create(name: str, drop_path: float, *, from_hub: bool) -> Any:
     if drop_path:
         options["drop_path_rate"] = drop_path
     try:
-        try:
-            return timm.create_model(name, **options, **ANY_SIZE)
-        except TypeError as error:  # of a constructor that knows no such option; nothing has been built yet
-            if not any(option in str(error) for option in ANY_SIZE):
-                raise
-            return timm.create_model(name, **options)
+        with asking_the_hub(f"timm/{name}") if from_hub else nullcontext():
+            return _create(name, options)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
@@ -148,6 +145,15 @@ def create(name: str, drop_path: float, *, from_hub: bool) -> Any:
         if not from_hub:
             raise
         raise hub_failure(f"timm's {name}", error, key=WEIGHTS_KEY, download=f"timm/{name}") from error
+
+
+def _create(name: str, options: Mapping[str, Any]) -> Any:
+    try:
+        return timm.create_model(name, **options, **ANY_SIZE)
+    except TypeError as error:  # of a constructor that knows no such option; nothing has been built yet
+        if not any(option in str(error) for option in ANY_SIZE):
+            raise
+        return timm.create_model(name, **options)
 
 
 def local_source(weights: str) -> Path:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ import transformers
 from torch import Tensor, nn
 
 from sbanet.models.nodes import Words
-from sbanet.models.weights import WeightsError, find_local, hub_failure
+from sbanet.models.weights import WeightsError, asking_the_hub, find_local, hub_failure
 
 SOURCE_KEY = "model.text_encoder.source"
 
@@ -145,7 +145,8 @@ def opened(source: str, files: Files | None, *, pretrained: bool) -> tuple[Any, 
             return _opened(folder, pretrained=False)
     local = find_local(source, key=SOURCE_KEY)
     try:
-        return _opened(str(local or source), pretrained=pretrained)
+        with asking_the_hub(source) if local is None else nullcontext():
+            return _opened(str(local or source), pretrained=pretrained)
     except Exception as error:  # of any kind: damaged files and failed downloads raise what their readers raise
         if local is None:
             raise hub_failure(source, error, key=SOURCE_KEY, download=source) from error
