@@ -88,6 +88,8 @@ class PretrainedTextEncoder(nn.Module):
         super().__init__()
         model, tokenizer = opened(source, files, pretrained=pretrained)
         encoder = getattr(model, "text_model", model)  # of two towers, that of the text
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None  # type: ignore[assignment]  # no word depends on it
         positions = min(getattr(encoder.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
         if max_tokens > positions:
             raise ValueError(f"model.text_encoder.max_tokens={max_tokens}: {source} reads at most {positions}")
@@ -154,6 +156,20 @@ def opened(source: str, files: Files | None, *, pretrained: bool) -> tuple[Any, 
         raise WeightsError(
             f"{SOURCE_KEY}={source}: is no folder with config, tokenizer{' and weights' * pretrained} ({reason})"
         ) from error
+
+
+def open_tokenizer(source: str) -> Any:
+    """The tokenizer of a source alone.
+
+    Raises:
+        WeightsError: it cannot be had.
+    """
+    local = find_local(source, key=SOURCE_KEY)
+    try:
+        with asking_the_hub(source) if local is None else nullcontext():
+            return transformers.AutoTokenizer.from_pretrained(str(local or source))
+    except Exception as error:  # of any kind, as above
+        raise hub_failure(source, error, key=SOURCE_KEY, download=source) from error
 
 
 def _opened(place: str, *, pretrained: bool) -> tuple[Any, Any]:
