@@ -93,3 +93,52 @@ class Golden:
     def size(self) -> tuple[int, int]:
         size = self.facts["size"]
         return tuple(size) if isinstance(size, list) else (size, size)
+
+
+class Features:
+    """What the modules of a model return, by the names of the official ones; filled by a forward pass."""
+
+    def __init__(self, model: Any) -> None:
+        self.found: dict[str, Tensor] = {}
+        encoder = model.text_encoder.encoder
+        self._output("text_encoder.embeddings.0", encoder.embeddings)
+        for number, layer in enumerate(encoder.encoder.layer):
+            self._output(f"text_encoder.encoder.layer.{number}.0", layer)
+        self._output("text_encoder.0", encoder, lambda output: output.last_hidden_state)
+        self._output("backbone.patch_embed.0", model.backbone.stem)
+        for stage, alignment in enumerate(model.alignments):
+            layers = getattr(model.backbone.stages[stage], f"layers_{stage}")
+            for number, block in enumerate(layers.blocks):
+                self._output(f"backbone.layers.{stage}.blocks.{number}.0", block)
+                self._output(f"backbone.layers.{stage}.blocks.{number}.attn.0", block.attn)
+            if stage:
+                self._output(f"backbone.layers.{stage - 1}.1", layers.downsample)
+            self._input(f"backbone.layers.{stage}.fusion.0", alignment.norm)
+            self._input(f"backbone.layers.{stage}.0", alignment.norm)
+            self._output(f"backbone.norm{stage}.0", alignment.norm)
+        model.alignments[-1].register_forward_hook(self._keep_gated)
+        model.decoder.register_forward_pre_hook(self._keep_maps)
+        for level, stage in zip(model.decoder.levels, (4, 3, 2), strict=True):
+            self._output(f"classifier.bn1_{stage}.0", level[1])
+            self._output(f"classifier.conv2_{stage}.0", level[3])
+        self._output("classifier.0", model.decoder)
+
+    def _output(self, name: str, module: torch.nn.Module, pick: Any = None) -> None:
+        def keep(_module: Any, _inputs: Any, output: Any) -> None:
+            output = pick(output) if pick else output
+            output = output[0] if isinstance(output, tuple) else output
+            self.found[name] = output.detach().clone()  # an activation in place may follow
+
+        module.register_forward_hook(keep)
+
+    def _input(self, name: str, module: torch.nn.Module) -> None:
+        module.register_forward_pre_hook(lambda _module, inputs: self.found.update({name: inputs[0].detach().clone()}))
+
+    def _keep_gated(self, alignment: Any, inputs: Any, _output: Any) -> None:
+        """The official last stage computes what goes into no next one; ours has the weights for it alone."""
+        pixels = inputs[0].detach().flatten(2).transpose(1, 2)
+        with torch.no_grad():
+            self.found["backbone.layers.3.1"] = pixels + alignment.gate(self.found["backbone.layers.3.fusion.0"])
+
+    def _keep_maps(self, _module: Any, inputs: Any) -> None:
+        self.found.update({f"backbone.{stage}": value.detach().clone() for stage, value in enumerate(inputs[0])})

@@ -1,0 +1,96 @@
+"""LAVT and RMSIN compute what the official code computes: logits, features, losses, gradients, an optimiser step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sbanet.interop import load_official
+from sbanet.interop.official_names import official_name
+
+from .golden import Features, Golden, subsample, target
+
+pytestmark = pytest.mark.slow
+
+CASES = [("lavt", "tiny224_f32"), ("lavt", "tiny224_f64"), ("lavt", "base480_f32"), ("rmsin", "base480_f32")]
+CANCELLED = (
+    "f_query.0.bias", "f_key.0.bias", "f_value.0.bias", "W.0.bias",
+    "attention.self.key.bias", "layer.11.output.LayerNorm.bias",
+)  # fmt: skip
+"""Biases that a softmax or an instance norm takes out again: what their gradients hold is rounding."""
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def golden(request, sbanet_goldens):
+    return Golden(sbanet_goldens, *request.param)
+
+
+@pytest.fixture(scope="module")
+def model(golden):
+    return load_official(golden.weights())
+
+
+@pytest.fixture(scope="module")
+def passed(golden, model):
+    """Logits, features, and the gradients of the official loss by official names."""
+    features = Features(model)
+    logits = model(*golden.inputs())
+    loss = official_loss(logits, target(*golden.size), dice=0.1 if golden.facts.get("loss_dice_only") else 0.0)
+    model.zero_grad()
+    loss.backward()
+    gradients = {official_name(name): parameter.grad for name, parameter in model.named_parameters()}
+    return logits.detach(), features.found, loss.detach(), gradients
+
+
+def official_loss(logits, mask, dice):
+    weight = torch.tensor([0.9, 1.1], dtype=torch.float32).to(logits.dtype)  # float32 constants, as officially
+    loss = F.cross_entropy(logits, mask, weight=weight)
+    if not dice:
+        return loss
+    probability, truth = logits.softmax(1), F.one_hot(mask, 2).permute(0, 3, 1, 2).to(logits.dtype)
+    overlap, total = (probability * truth).sum((2, 3)), (probability + truth).sum((2, 3))
+    return (1 - dice) * loss + dice * (1 - (2 * overlap + 1e-6) / (total + 1e-6)).sum()
+
+
+def tolerance(golden):
+    return 1e-10 if golden.dtype == torch.float64 else 1e-4
+
+
+def test_the_logits(golden, passed):
+    logits = passed[0]
+    assert logits.dtype == golden.dtype
+    assert np.abs(logits[:, :, ::8, ::8].numpy() - golden.arrays["logits_s8"]).max() <= tolerance(golden)
+
+
+def test_every_stored_feature(golden, passed):
+    stored = {name.removeprefix("feat/"): array for name, array in golden.arrays.items() if name.startswith("feat/")}
+    found = passed[1]
+    assert stored.keys() <= found.keys()
+    count = 1024 if golden.dtype == torch.float64 else 2048
+    differences = {name: np.abs(subsample(found[name], count) - array).max() for name, array in stored.items()}
+    assert max(differences.values()) <= tolerance(golden), differences
+
+
+def test_the_loss(golden, passed):
+    assert float(passed[2]) == pytest.approx(golden.facts["loss"], rel=1e-6)
+
+
+def test_the_gradients(golden, passed):
+    gradients = passed[3]
+    stored = golden.facts["grad_norm"]
+    assert gradients.keys() == stored.keys()
+    assert {name for name, value in stored.items() if value is None} == {
+        name for name, value in gradients.items() if value is None
+    }
+    exact = golden.dtype == torch.float64
+    relative, noise = (1e-6, 1e-10) if exact else (5e-3, 1e-6)
+    for name, expected in stored.items():
+        if expected is not None:
+            allowed = noise if name.endswith(CANCELLED) else relative * expected
+            assert abs(float(gradients[name].norm()) - expected) <= allowed, name
+    for name, array in golden.arrays.items():
+        if name.startswith("grad/"):
+            found = subsample(gradients[name.removeprefix("grad/")], 512)
+            assert np.abs(found - array).max() <= relative * np.abs(array).max(), name
