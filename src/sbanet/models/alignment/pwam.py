@@ -58,7 +58,11 @@ class PixelWordAttention(nn.Module):
         fused = pixels_to_map(self.norm(fused_BNC), size)
         if self.is_last:
             return Aligned(visual, words, fused)
-        return Aligned(pixels_to_map(pixels_BNC + self.gate(fused_BNC), size), words, fused)
+        return Aligned(pixels_to_map(pixels_BNC + self._update(visual, fused_BNC), size), words, fused)
+
+    def _update(self, visual: Tensor, fused_BNC: Tensor) -> Tensor:
+        """(B, N, C): what the stage adds to the backbone's pixels for the next one."""
+        return self.gate(fused_BNC)
 
     def _fuse(self, pixels_BNC: Tensor, words: Words) -> Tensor:
         projected_BNC = self.dropout(F.gelu(self.visual_projection(pixels_BNC)))
