@@ -67,6 +67,11 @@ def subsample(tensor: Tensor, count: int) -> np.ndarray:
     return flat[::step][:count].numpy()
 
 
+def pixels_first(visual: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H*W, C)."""
+    return visual.flatten(2).transpose(1, 2)
+
+
 class Golden:
     """One case: its facts, and the arrays stored of it."""
 
@@ -116,12 +121,29 @@ class Features:
             self._input(f"backbone.layers.{stage}.fusion.0", alignment.norm)
             self._input(f"backbone.layers.{stage}.0", alignment.norm)
             self._output(f"backbone.norm{stage}.0", alignment.norm)
+            if hasattr(alignment, "visual_branch"):
+                self._output(f"backbone.layers.{stage}.visual_residual.0", alignment.visual_branch, pixels_first)
         model.alignments[-1].register_forward_hook(self._keep_gated)
+        if hasattr(model.aggregator, "first_attention"):
+            self._of_rmsin(model)
         model.decoder.register_forward_pre_hook(self._keep_maps)
         for level, stage in zip(model.decoder.levels, (4, 3, 2), strict=True):
             self._output(f"classifier.bn1_{stage}.0", level[1])
             self._output(f"classifier.conv2_{stage}.0", level[3])
         self._output("classifier.0", model.decoder)
+
+    def _of_rmsin(self, model: Any) -> None:
+        cim = model.aggregator
+        self._input("backbone.cim.pool.0", cim.reduce)
+        cim.first_attention.register_forward_hook(
+            lambda _module, inputs, output: self.found.update({"backbone.cim.block.0.csa1.0": inputs[0] + output})
+        )
+        self._input("backbone.cim.block.0.intra_ff.0", cim.second_attention)
+        self._input("backbone.cim.block.0.0", cim.norm)
+        self._output("backbone.cim.up_channel.0", cim.restore)
+        for level, stage in zip(model.decoder.levels, (4, 3, 2), strict=True):
+            self._output(f"classifier.conv2_{stage}.rounting_func.0", level[3].routing, lambda output: output[0])
+            self._output(f"classifier.conv2_{stage}.rounting_func.1", level[3].routing, lambda output: output[1])
 
     def _output(self, name: str, module: torch.nn.Module, pick: Any = None) -> None:
         def keep(_module: Any, _inputs: Any, output: Any) -> None:
@@ -136,9 +158,13 @@ class Features:
 
     def _keep_gated(self, alignment: Any, inputs: Any, _output: Any) -> None:
         """The official last stage computes what goes into no next one; ours has the weights for it alone."""
-        pixels = inputs[0].detach().flatten(2).transpose(1, 2)
+        visual, fused = inputs[0].detach(), self.found["backbone.layers.3.fusion.0"]
         with torch.no_grad():
-            self.found["backbone.layers.3.1"] = pixels + alignment.gate(self.found["backbone.layers.3.fusion.0"])
+            gated = visual.flatten(2).transpose(1, 2) + alignment.gate(fused)
+            if hasattr(alignment, "visual_branch"):
+                weighed = alignment.visual_branch(visual).flatten(2).transpose(1, 2)
+                gated = gated + alignment.visual_gate(weighed)
+        self.found["backbone.layers.3.1"] = gated
 
     def _keep_maps(self, _module: Any, inputs: Any) -> None:
         self.found.update({f"backbone.{stage}": value.detach().clone() for stage, value in enumerate(inputs[0])})

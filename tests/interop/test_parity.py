@@ -69,7 +69,7 @@ def test_every_stored_feature(golden, passed):
     found = passed[1]
     assert stored.keys() <= found.keys()
     count = 1024 if golden.dtype == torch.float64 else 2048
-    differences = {name: np.abs(subsample(found[name], count) - array).max() for name, array in stored.items()}
+    differences = {name: np.abs(subsample(found[name], count) - array.ravel()).max() for name, array in stored.items()}
     assert max(differences.values()) <= tolerance(golden), differences
 
 

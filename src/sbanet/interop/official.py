@@ -128,10 +128,9 @@ def assign(model: nn.Module, weights: Weights) -> None:
     for name, theirs in named.items():
         if theirs is None or theirs not in weights:
             continue
-        tensor = weights[theirs]
-        if squeezed(tensor) != squeezed(own[name]):
-            expected = tuple(own[name].shape)
-            misfits.append(f"{theirs} has shape {tuple(tensor.shape)}, expected {expected} but for sides of 1")
+        tensor = as_stored(weights[theirs])
+        if without_last_ones(tensor) != without_last_ones(own[name]):
+            misfits.append(f"{theirs} has shape {tuple(weights[theirs].shape)}, expected {expected(own[name])}")
         else:
             converted[name] = tensor.reshape(own[name].shape)
     if misfits:
@@ -145,6 +144,19 @@ def assign(model: nn.Module, weights: Weights) -> None:
     model.load_state_dict(converted | extra, strict=True)
 
 
-def squeezed(tensor: Tensor) -> tuple[int, ...]:
-    """The shape without sides of 1: a linear layer and a 1x1 convolution hold the same numbers."""
-    return tuple(side for side in tensor.shape if side != 1)
+def as_stored(tensor: Tensor) -> Tensor:
+    """The weight of rotated convolutions as ours have it: its kernels one below the other."""
+    return tensor.flatten(0, 1) if tensor.dim() == 5 else tensor
+
+
+def without_last_ones(tensor: Tensor) -> tuple[int, ...]:
+    """The shape, but for sides of 1 at its end: a linear layer and a 1x1 convolution hold the same numbers."""
+    sides = list(tensor.shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return tuple(sides)
+
+
+def expected(own: Tensor) -> str:
+    """What to say of the shape that a weight should have."""
+    return f"{tuple(own.shape)}" + " or with further sides of 1" * (own.dim() == 2)

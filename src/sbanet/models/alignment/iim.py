@@ -5,6 +5,8 @@ Shape letters: B batch, H W stage's map, N = H*W pixels, C channels of the stage
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -26,14 +28,16 @@ class IntraScaleInteraction(PixelWordAttention):
         channels: C, the stage's channels.
         width: D, the text width.
         stage: the stage's number; of the last stage, gates and visual branch feed nothing and are frozen.
-        heads: attention heads.
+        heads: attention heads, of all stages or one number a stage.
         dropout: after both GELUs of the fusion.
 
     Raises:
-        ValueError: if `channels` is no multiple of `heads`.
+        ValueError: if `channels` is no multiple of the heads, or their numbers are not one a stage.
     """
 
-    def __init__(self, *, channels: int, width: int, stage: int, heads: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, channels: int, width: int, stage: int, heads: int | Sequence[int] = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__(channels=channels, width=width, stage=stage, heads=heads, dropout=dropout)
         self.visual_branch = SpatialWeighing()
         self.visual_gate = LanguageGate(channels)
