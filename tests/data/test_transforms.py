@@ -75,6 +75,28 @@ def test_augmentation_sees_the_network_s_size_and_leaves_it(sample):
     assert augmented.image.shape[:2] == augmented.mask.shape == (16, 16)
 
 
+def test_a_step_may_ask_for_the_native_size(sample):
+    seen = []
+
+    class Native:
+        at_native_size = True
+
+        def __call__(self, given, rng):
+            seen.append((given.image.shape[:2], rng.random()))
+            return replace(given, image=255 - given.image)
+
+    def after(given, rng):
+        seen.append((given.image.shape[:2], rng.random()))
+        return given
+
+    result = Transform([after, Native()], image_size=10)(sample, 3)
+    assert [size for size, _ in seen] == [(20, 30), (10, 10)]
+    assert np.array_equal(result.image, resize_image(255 - sample.image, 10, "area"))
+    assert result.native_mask is None
+    streams = [np.random.default_rng([3, position]).random() for position in (1, 0)]
+    assert [number for _, number in seen] == streams, "each by its place among the steps"
+
+
 @pytest.mark.parametrize("image_size", [12, 25, 48])
 def test_resizing_keeps_the_mask_at_its_own_size(sample, image_size):
     resized = Transform(image_size=image_size)(sample, 0)

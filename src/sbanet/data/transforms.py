@@ -16,12 +16,12 @@ from sbanet.resizing import Resize, resize_image, resize_mask
 class Transform:
     """Resizes a sample to the network's size and augments it; the same seed gives the same result.
 
-    Augmentation comes after the resize, where it costs the least. An augmented sample has no native mask: it is
-    learned from, not scored.
+    Augmentation comes after the resize, where it costs the least, but for the steps that say `at_native_size`. An
+    augmented sample has no native mask: it is learned from, not scored.
 
     Args:
-        steps: applied in order. A plain albumentations transform sees image and mask, and the sentence stays as it
-            is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
+        steps: applied in order, those before the resize first. A plain albumentations transform sees image and mask,
+            and the sentence stays as it is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
         image_size: side of the square that the network sees, in pixels; the aspect ratio is not kept.
         resize: how the image comes to that size.
     """
@@ -37,13 +37,19 @@ class Transform:
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
         """The sample at (image_size, image_size), augmented; without steps, the mask as it came is `native_mask`."""
-        given, sample = sample.mask, resized(sample, self.image_size, self.resize)
         if not self._steps:
-            return sample if sample.mask is given else replace(sample, native_mask=given)
-        for position, step in enumerate(self._steps):
-            # a stream a step: what one draws, or does not, changes nothing for the others
-            sample = step(sample, np.random.default_rng([seed, position]))
+            fitted = resized(sample, self.image_size, self.resize)
+            return fitted if fitted is sample else replace(fitted, native_mask=sample.mask)
+        sample = resized(self._augmented(sample, seed, at_native_size=True), self.image_size, self.resize)
+        sample = self._augmented(sample, seed, at_native_size=False)
         return resized(sample, self.image_size, self.resize)  # of a step that crops
+
+    def _augmented(self, sample: Sample, seed: int, *, at_native_size: bool) -> Sample:
+        for position, step in enumerate(self._steps):
+            if getattr(step, "at_native_size", False) == at_native_size:
+                # a stream a step: what one draws, or does not, changes nothing for the others
+                sample = step(sample, np.random.default_rng([seed, position]))
+        return sample
 
 
 def resized(sample: Sample, side: int, resize: Resize) -> Sample:
