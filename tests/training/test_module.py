@@ -63,10 +63,9 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
     task = ReferringSegmentation(
         model=Answering(logits),
         loss=loss,
-        optim=optim,
         seed=3,
         config={"seed": 3},
-        **{"channels_last": False, **options},
+        **{"optim": optim, "channels_last": False, **options},
     )
     logged: dict[str, Any] = {}
     task.logged = logged  # type: ignore[assignment]
@@ -194,3 +193,17 @@ def test_scaled_gradients_are_clipped_only_where_they_are_unscaled_before() -> N
     torch.testing.assert_close(clipped(scaled, 1.0, fused=False), torch.tensor([0.6, 0.8, 0.0]))
     with pytest.raises(ConfigError, match="fused=false"):
         clipped(scaled, 1.0, fused=True)
+
+
+def test_what_the_rules_freeze_does_not_learn_from_the_start() -> None:
+    fixed = OptimizerSetup(
+        lr=1e-2,
+        weight_decay=0.0,
+        optimizer=torch.optim.AdamW,
+        schedule=cosine,
+        groups={"all": GroupRule(pattern=".*", learns=False)},
+        no_decay="^$",
+        warmup=0.0,
+    )
+    assert task_of(torch.zeros(1, 2, 2)).model.logits.requires_grad
+    assert not task_of(torch.zeros(1, 2, 2), optim=fixed).model.logits.requires_grad
