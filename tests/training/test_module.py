@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +91,34 @@ def test_the_network_protocol_compares_at_the_networks_size(masks: Tensor) -> No
     # without masks of another size both protocols are one
     assert output.intersections["native"] is output.intersections["network"]
     torch.testing.assert_close(output.loss.detach(), F.binary_cross_entropy_with_logits(logits, masks.float()))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 200])
+def test_the_network_protocol_is_the_official_evaluation(sbanet_goldens: Path, batch_size: int) -> None:
+    arrays = np.load(sbanet_goldens / "metrics.npz", allow_pickle=False)
+    official = json.loads((sbanet_goldens / "metrics.json").read_text())
+    pixels = int(np.prod(arrays["shape"][1:]))
+    predictions, targets = (
+        torch.from_numpy(np.unpackbits(arrays[key], axis=1)[:, :pixels].reshape(arrays["shape"]).astype(bool))
+        for key in ("pred", "gt")
+    )
+    background = torch.randn(predictions.shape, generator=torch.Generator().manual_seed(5))
+    # where nothing is predicted, the two channels tie as often as not: background wins
+    lead = torch.where(predictions, 0.5, torch.where(background > 0, 0.0, -0.5))
+    channels = torch.stack([background, background + lead], dim=1)
+    assert torch.equal(channels.argmax(1).bool(), predictions)
+    task, outputs = task_of(torch.zeros(1)), []
+    for pair, target in zip(channels.split(batch_size), targets.split(batch_size), strict=True):
+        task.model.logits = nn.Parameter(pair)
+        outputs.append(task.test_step(batch_of(target), 0))
+    np.testing.assert_array_equal(torch.cat([output.intersections["network"] for output in outputs]), arrays["I"])
+    np.testing.assert_array_equal(torch.cat([output.unions["network"] for output in outputs]), arrays["U"])
+    task.on_test_epoch_end()
+    expected = {name: official["rmsin_test"][name] for name in ("mIoU", "oIoU")}
+    expected |= {f"Pr@{x}": percent / 100 for x, percent in official["rmsin_test"]["precision"].items()}
+    expected |= {"count": 200, "empty": official["kinds"]["both_empty"]}
+    found = {name: float(task.logged[f"test/{name}"]) for name in expected}
+    assert found == pytest.approx(expected, abs=1e-15)
 
 
 def test_the_native_protocol_resizes_the_logits(masks: Tensor) -> None:
