@@ -26,6 +26,7 @@ from sbanet.data.scene_cache import SceneSet
 from sbanet.data.scenes import SceneConfig
 from sbanet.data.transforms import Transform
 from sbanet.errors import ConfigError, DataError
+from sbanet.resizing import Resize, require_known
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         batch_size: *global* batch of training: samples an optimiser step, over all ranks and accumulation steps.
         eval_batch_size: samples an evaluation batch on one rank.
         image_size: side of the square that the network sees, in pixels.
+        resize: how images come to that size, `area` or `pillow`; see `sbanet.resizing`.
         seed: of order and augmentation.
         num_workers: loader processes a rank; 0 = load in the main process.
         augmentation: steps of the training split: of `sbanet.data.augmentation`, or albumentations transforms that
@@ -48,7 +50,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         std: what it wants each channel divided by.
 
     Raises:
-        ConfigError: a number below its least, or an unknown `sentence`.
+        ConfigError: a number below its least, or an unknown `resize` or `sentence`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         image_size: int,
         seed: int,
         num_workers: int = 0,
+        resize: Resize = "area",
         augmentation: Sequence[A.BasicTransform | Step] = (),
         sentence: Literal["own", "other", "none"] = "own",
         mean: Sequence[float] = (0.0, 0.0, 0.0),
@@ -69,12 +72,14 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         super().__init__()
         _require_whole(1, batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=image_size)
         _require_whole(0, seed=seed, num_workers=num_workers)
+        require_known(resize, key="data.resize")
         if sentence not in SENTENCES:
             raise ConfigError(f"data.sentence={sentence}: expected {', '.join(SENTENCES)}")
         self.name = name
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.image_size = image_size
+        self.resize: Resize = resize
         self.seed = seed
         self.num_workers = num_workers
         self.sentence = sentence
@@ -97,7 +102,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         if split not in self._splits:
             dataset = self.dataset(split)
             steps = self._augmentation if split == "train" else ()
-            transform = Transform(steps, image_size=self.image_size)
+            transform = Transform(steps, image_size=self.image_size, resize=self.resize)
             self._splits[split] = Samples(dataset, swap_sentences(dataset.records, self.sentence), transform)
         return self._splits[split]
 
