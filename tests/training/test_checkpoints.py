@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -57,3 +58,39 @@ def test_the_best_is_known_wherever_the_folder_lies(now: str) -> None:
     assert after.last_model_path == f"{now}/last.ckpt"
     assert after.best_k_models == {f"{now}/best.ckpt": torch.tensor(0.4)}
     assert after.best_model_score == after.kth_value == torch.tensor(0.4)
+
+
+class Worse(L.LightningModule):
+    """Learns one number; each validation is worse than the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.score = 0.0
+
+    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        return self.layer(batch).sum()
+
+    def validation_step(self, batch: torch.Tensor, _: int) -> None: ...
+
+    def on_validation_epoch_end(self) -> None:
+        self.score -= 1
+        self.log("val/mIoU", self.score)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize(("steps", "last"), [(6, 6), (7, 7)])
+def test_the_last_is_written_though_it_is_not_the_best(tmp_path: Path, steps: int, last: int) -> None:
+    keep = RunCheckpoints(
+        tmp_path, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
+    )
+    batches = torch.utils.data.DataLoader(torch.ones(10, 1))  # type: ignore[arg-type]
+    trainer = L.Trainer(
+        callbacks=[keep], max_steps=steps, val_check_interval=3, logger=False, accelerator="cpu",
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(Worse(), batches, batches)
+    found = {file.name: torch.load(file, weights_only=True)["global_step"] for file in tmp_path.iterdir()}
+    assert found == {"best.ckpt": 3, "last.ckpt": last}
