@@ -86,7 +86,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"ckpt={path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
-        objects = "; it holds objects beyond tensors and plain containers" * ("Unsupported" in str(error))
+        objects = "; it holds objects beyond tensors and plain containers" * ("unsupported" in str(error).lower())
         raise CheckpointError(f"ckpt={path}: is no checkpoint, or a damaged one{objects}") from error
     about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:

@@ -85,7 +85,8 @@ def official_config(
     Raises:
         WeightsError: the vocabulary cannot be had.
     """
-    composed = compose("train", [f"experiment={architecture.model}_rrsisd"])
+    experiment = f"{architecture.model}_rrsisd"
+    composed = compose("train", [f"experiment={experiment}", f"paths.run=runs/{experiment}/released"])
     config: Any = OmegaConf.to_container(composed, resolve=True)
     model = config["model"]
     model["backbone"] |= {

@@ -35,7 +35,8 @@ def read_official(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
-        what = "holds objects beyond tensors, containers and arguments" if "Unsupported" in str(error) else "is damaged"
+        beyond = "unsupported" in str(error).lower()
+        what = "holds objects beyond tensors, containers and arguments" if beyond else "is damaged"
         raise CheckpointError(f"{path}: is refused, since it {what}; nothing of it was executed") from error
     weights = content.get("model", content) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
