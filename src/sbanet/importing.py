@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sbanet.config import clear_errors, repeatable_arguments
 from sbanet.console import console
 from sbanet.errors import ConfigError, DataError
 
 KEYS = ("fusion_heads", "layout", "vocabulary")
-LAYOUTS = ("released", "intended")
 
 _ABOUT = """Make a checkpoint of a released one: sbanet-import RMSIN.pth rmsin.ckpt
 LAVT and RMSIN are recognised, and their sizes read off the weights. What a file cannot tell:
@@ -29,9 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _, files = repeatable_arguments(arguments, KEYS, ())
     if len(files) != 2:
         raise ConfigError(f"got {len(files)} files, expected two: sbanet-import <official file> <checkpoint to write>")
-    layout = options.get("layout", LAYOUTS[0])
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout={layout}: expected {' or '.join(LAYOUTS)}")
+    layout = read_layout(options.get("layout", "released"))
     heads = read_heads(options["fusion_heads"]) if "fusion_heads" in options else None
 
     from sbanet.interop.official_files import import_official
@@ -44,6 +42,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
     size = count_parameters(model) / 1e6
     console().print(f"wrote {target}: {size:.1f} M parameters, every key of {source} in its place", soft_wrap=True)
+
+
+def read_layout(text: str) -> Literal["released", "intended"]:
+    """The layout of RMSIN's aggregator.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if text == "released" or text == "intended":
+        return text
+    raise ConfigError(f"layout={text}: expected released or intended")
 
 
 def read_heads(text: str) -> list[int]:

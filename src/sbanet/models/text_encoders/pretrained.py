@@ -94,7 +94,7 @@ class PretrainedTextEncoder(nn.Module):
         model, tokenizer = opened(source, files, pretrained=pretrained)
         encoder = getattr(model, "text_model", model)  # of two towers, that of the text
         if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None  # type: ignore[assignment]  # no word depends on it
+            encoder.pooler = None  # no word depends on it
         positions = min(getattr(encoder.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
         if max_tokens > positions:
             raise ValueError(f"model.text_encoder.max_tokens={max_tokens}: {source} reads at most {positions}")
