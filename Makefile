@@ -40,9 +40,9 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-.venv/.complete: pyproject.toml
+.venv/.complete: pyproject.toml requirements.lock
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sbanet needs Python 3.11 or newer; python3 is $$(python3 --version)"; exit 1; }
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --editable '.[dev]'
+	.venv/bin/python -m pip install --constraint requirements.lock --editable '.[dev]'
 	touch $@

@@ -44,3 +44,27 @@ def test_rows_and_columns_are_not_confused():
         x, y = positions(torch.zeros(1, 8, 2, 4), 0)[0, :2]
     assert x.tolist() == [[-0.75, -0.25, 0.25, 0.75]] * 2
     assert y.tolist() == [[-0.5] * 4, [0.5] * 4]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_relative_ones_are_as_large_as_the_map(dtype):
+    positions = CoordinateEncoding(channels=CHANNELS, relative=True).to(dtype)
+    visual = noise(2, 16, 6, 5, dtype=dtype)
+    visual[1] *= 7
+    added = positions(visual, 1) - visual
+    assert added.dtype == dtype
+    size = visual.double().square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(
+        added[1] / size[1], added[0] / size[0], rtol=0, atol=0.1 if dtype.itemsize == 2 else 1e-5
+    )
+    plain = CoordinateEncoding(channels=CHANNELS)
+    plain.load_state_dict(positions.float().state_dict())
+    expected = plain(torch.zeros(1, 16, 6, 5), 1)[0]
+    torch.testing.assert_close(
+        (added[0] / size[0]).float(), expected, rtol=0, atol=0.1 if dtype.itemsize == 2 else 1e-5
+    )
+
+
+def test_stages_without_an_alignment_have_none():
+    positions = CoordinateEncoding(channels=CHANNELS, stages=(2, 3))
+    assert {name.split(".")[1] for name, _ in positions.named_parameters()} == {"2", "3"}

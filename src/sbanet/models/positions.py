@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from sbanet.models.nodes import NUM_STAGES
 
 
 class CoordinateEncoding(nn.Module):
@@ -17,20 +19,39 @@ class CoordinateEncoding(nn.Module):
 
     Args:
         channels: Ci of the four stages.
+        stages: which of them it is called for.
         frequencies: octaves of sines and cosines.
+        relative: whether the projection is scaled by the map's own root mean square. Pretrained backbones' maps can be
+            an order of magnitude larger than what a projection begins with, which then is not seen beside them.
     """
 
-    def __init__(self, *, channels: Sequence[int], frequencies: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int],
+        stages: Collection[int] = range(NUM_STAGES),
+        frequencies: int = 3,
+        relative: bool = False,
+    ) -> None:
         super().__init__()
         self.frequencies = frequencies
-        self.projections = nn.ModuleList(nn.Linear(5 + 4 * frequencies, count) for count in channels)
+        self.relative = relative
+        self.projections = nn.ModuleList(
+            nn.Linear(5 + 4 * frequencies, count) if stage in stages else nn.Identity()
+            for stage, count in enumerate(channels)
+        )
 
     def forward(self, visual: Tensor, stage: int) -> Tensor:
         """(B, Ci, Hi, Wi) -> the same plus its coordinates' projection."""
         height, width = visual.shape[-2:]
         projection = cast(nn.Linear, self.projections[stage])
         encoding_HWC = projection(self._describe(height, width, visual.device).to(projection.weight.dtype))
-        return visual + encoding_HWC.permute(2, 0, 1).to(visual.dtype)
+        encoding_CHW = encoding_HWC.permute(2, 0, 1)
+        if self.relative:
+            precise = visual.detach().float() if visual.itemsize < 4 else visual.detach()
+            size_B111 = precise.square().mean((1, 2, 3), keepdim=True).sqrt()
+            return visual + (size_B111 * encoding_CHW).to(visual.dtype)
+        return visual + encoding_CHW.to(visual.dtype)
 
     def _describe(self, height: int, width: int, device: torch.device) -> Tensor:
         """(H, W, 5 + 4 * frequencies), float32."""

@@ -32,7 +32,7 @@ class ReferringSegmenter(nn.Module):
         alignment: completed once a stage by `(channels=Ci, width=D, stage=i)`.
         aggregator: completed by `(channels=[C0, .., C3], width=D)`.
         decoder: completed by `(channels=[C0, .., C3])`.
-        positions: optional, completed by `(channels=[C0, .., C3])`; adds coordinates before the alignment.
+        positions: optional, completed by `(channels=[C0, .., C3], stages=)`; adds coordinates before an alignment.
         alignment_stages: the stages that are aligned; at the others words and pixels do not meet.
         align_corners: how the stride-4 logits are resized to the image (True in LAVT and RMSIN).
 
@@ -62,7 +62,8 @@ class ReferringSegmenter(nn.Module):
             raise ValueError(f"model.alignment_stages: {sorted(unknown)} are no stages; known: 0, 1, 2, 3")
         self.backbone = backbone
         self.text_encoder = text_encoder
-        self.positions = positions(channels=channels) if positions is not None else None
+        self.alignment_stages = frozenset(alignment_stages)
+        self.positions = positions(channels=channels, stages=self.alignment_stages) if positions is not None else None
         self.alignments = nn.ModuleList(
             (alignment if stage in alignment_stages else NoAlignment)(
                 channels=channels[stage], width=width, stage=stage
@@ -92,7 +93,7 @@ class ReferringSegmenter(nn.Module):
         visual, fused = self.backbone.stem(image_BCHW), []
         for stage in range(NUM_STAGES):
             visual = self.backbone.stages[stage](visual)
-            if self.positions is not None:
+            if self.positions is not None and stage in self.alignment_stages:
                 visual = self.positions(visual, stage)
             aligned = self.alignments[stage](visual, words)
             require_shape(f"model.alignment: `visual` of stage {stage}", aligned.visual, visual)
