@@ -16,7 +16,7 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "model.alignment": frozenset({"channels", "width", "stage"}),
     "model.aggregator": frozenset({"channels", "width"}),
     "model.decoder": frozenset({"channels"}),
-    "model.positions": frozenset({"channels"}),
+    "model.positions": frozenset({"channels", "stages"}),
     "data": frozenset({"tokenizer", "mean", "std"}),
     "optim.schedule": frozenset({"optimizer", "total_steps", "warmup_steps"}),
     "trainer": frozenset(
