@@ -50,8 +50,10 @@ def read_layout(text: str) -> Literal["released", "intended"]:
     Raises:
         ConfigError: it is none.
     """
-    if text == "released" or text == "intended":
-        return text
+    if text == "released":
+        return "released"
+    if text == "intended":
+        return "intended"
     raise ConfigError(f"layout={text}: expected released or intended")
 
 

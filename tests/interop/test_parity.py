@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hydra.utils import instantiate
 
+from sbanet.config import compose
 from sbanet.interop import load_official
 from sbanet.interop.official_names import official_name
 
@@ -94,3 +96,26 @@ def test_the_gradients(golden, passed):
         if name.startswith("grad/"):
             found = subsample(gradients[name.removeprefix("grad/")], 512)
             assert np.abs(found - array).max() <= relative * np.abs(array).max(), name
+
+
+def test_the_first_step_of_the_official_optimiser(golden, model, passed):
+    """Of the norm of what changes, not of its sign: where a gradient is rounding, so is the direction of the step."""
+    if "adamw_first_step" not in golden.facts:
+        pytest.skip("the case has no such numbers")
+    stored = golden.facts["adamw_first_step"]["delta_norm"]
+    lr = 3e-5 if model.aggregator.__class__.__name__ == "CrossScaleInteraction" else 5e-5
+    setup = instantiate(compose("train", ["optim=official", f"optim.lr={lr}"]).optim)
+    named = list(model.named_parameters())
+    before = {name: parameter.detach().clone() for name, parameter in named}
+    setup.freeze(named)
+    optimizer, _ = setup.build(named, total_steps=1000)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.01, 0.01, 0.01]
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.grad = None  # of those that officially are in no optimiser
+    optimizer.step()
+    after = {official_name(name): (parameter.detach() - before[name]).norm().item() for name, parameter in named}
+    moved = {name for name, change in after.items() if change > 0}
+    assert moved == {name for name, change in stored.items() if change}
+    for name in moved - {name for name in moved if name.endswith(CANCELLED)}:
+        assert after[name] == pytest.approx(stored[name], rel=0.01), name

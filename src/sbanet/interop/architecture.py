@@ -13,7 +13,7 @@ from sbanet.errors import CheckpointError
 
 Weights = Mapping[str, Tensor]
 
-_NAMED = {
+_NAMED: dict[tuple[int, tuple[int, ...], int], str] = {
     (96, (2, 2, 6, 2), 7): "swin_tiny_patch4_window7_224",
     (96, (2, 2, 18, 2), 7): "swin_small_patch4_window7_224",
     (128, (2, 2, 18, 2), 7): "swin_base_patch4_window7_224",
