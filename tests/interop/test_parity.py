@@ -56,6 +56,12 @@ def official_loss(logits, mask, dice):
     return (1 - dice) * loss + dice * (1 - (2 * overlap + 1e-6) / (total + 1e-6)).sum()
 
 
+def sizes(parameters):
+    """How many tensors, and how many numbers."""
+    counts = [parameter.numel() for parameter in parameters]
+    return len(counts), sum(counts)
+
+
 def tolerance(golden):
     return 1e-10 if golden.dtype == torch.float64 else 1e-4
 
@@ -110,6 +116,10 @@ def test_the_first_step_of_the_official_optimiser(golden, model, passed):
     setup.freeze(named)
     optimizer, _ = setup.build(named, total_steps=1000)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.01, 0.01, 0.01]
+    counted = [sizes(group["params"]) for group in optimizer.param_groups]
+    dead = sizes(p for name, p in named if name.startswith("alignments.3.") and not p.requires_grad)
+    counted[1] = tuple(ours + left for ours, left in zip(counted[1], dead, strict=True))  # which ours do not train
+    assert counted == [(group["n_tensors"], group["n_params"]) for group in golden.facts["optim_groups"]]
     for parameter in model.parameters():
         if not parameter.requires_grad:
             parameter.grad = None  # of those that officially are in no optimiser
