@@ -25,6 +25,8 @@ PAPERS = ("sbanet.models.", "sbanet.training.losses.", "sbanet.training.optimize
 GROUPS = sorted({path.parent for path in FILES} - {config_dir()})
 
 NEEDED = {
+    "model=rmsin": ["data.image_size=480"],
+    "model/aggregator=cim": ["model.aggregator.grid=[5,5]", "model.aggregator.layout=intended"],
     "model/backbone=timm": ["model.backbone.name=resnet18"],
     "model/text_encoder=transformers": ["model.text_encoder.source=some/encoder"],
     "data=instances": ["data.root=data"],

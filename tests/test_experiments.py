@@ -18,6 +18,7 @@ from sbanet.scores import score
 from sbanet.train import train
 
 from .tiny_coco import write_coco
+from .tiny_refer import write_refer
 from .tiny_run import DATA, NODES, settings_as_they_were
 from .tiny_transformers import write_encoder
 
@@ -33,10 +34,18 @@ def small(experiment: str, folder: Path) -> list[str]:
     overrides = [*SMALL, *(override for override in DATA if "scenes" not in override)]
     if cfg.data._target_.endswith("AeroScenesDataModule"):
         overrides += [override for override in DATA if "scenes" in override]
+    elif cfg.data._target_.endswith("ReferDataModule"):
+        root = write_refer(folder / "refer", {"train": 8, "val": 4, "test": 8})
+        overrides += [f"data.root={root}", "data.num_workers=0"]
     else:
         root = write_coco(folder / "coco", {"train": 4, "val": 3})
         overrides += [f"data.root={root}", "data.category_share=1", "data.num_workers=0"]
-    if cfg.model.backbone._target_.endswith("TimmBackbone"):
+    if cfg.model.aggregator._target_.endswith("CrossScaleInteraction"):
+        overrides += ["model.aggregator.grid=[2,2]", "model.aggregator.layout=intended"]
+    if cfg.model.backbone.get("pad_before_shift"):
+        shallow = "{embed_dim: 16, depths: [1,1,1,1], num_heads: [1,1,2,2], window_size: 4}"
+        overrides += ["model.backbone.weights=null", f"model.backbone.architecture={shallow}"]
+    elif cfg.model.backbone._target_.endswith("TimmBackbone"):
         overrides += [
             "model.backbone.name=test_convnext", "model.backbone.weights=null", "model.backbone.match_weights=name"
         ]  # fmt: skip
@@ -44,7 +53,8 @@ def small(experiment: str, folder: Path) -> list[str]:
         overrides += [override for override in NODES if "backbone" in override]
     if cfg.model.text_encoder._target_.endswith("PretrainedTextEncoder"):
         source = write_encoder("bert", folder / "bert")
-        overrides += [f"model.text_encoder.source={source}", "model.text_encoder.max_tokens=24"]
+        overrides += [f"model.text_encoder.source={source}", "model.text_encoder.frozen_layers=0"]
+        overrides += [f"model.text_encoder.max_tokens={min(24, cfg.model.text_encoder.max_tokens)}"]
     else:
         overrides += [override for override in NODES if "text_encoder" in override]
     return [f"experiment={experiment}", *overrides, "model.decoder.hidden=32"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hydra.utils import instantiate
 from sbanet import ReferringSegmenter
 from sbanet.analysis.runs import Run
 from sbanet.data.batching import Collate, Samples
+from sbanet.data.records import Record, Sample
 from sbanet.data.sampling import Draw
+from sbanet.data.transforms import Transform
 from sbanet.errors import CheckpointError, DataError
 from sbanet.images import Stretch
 from sbanet.inference import (
@@ -129,6 +132,28 @@ def test_the_network_sees_what_it_saw_in_training(model: ReferringSegmenter, tes
     trained = Collate(lambda _: (None, None), mean=preprocessing.mean, std=preprocessing.std)
     batch = trained([test_samples[Draw(0, 0)]])
     torch.testing.assert_close(preprocessing(test_samples.dataset.image(record)), batch.image, atol=1e-5, rtol=0)
+
+
+def test_the_network_sees_what_it_saw_whatever_the_resize(best: Path, tmp_path: Path) -> None:
+    def change(checkpoint: dict[str, Any]) -> None:
+        checkpoint["sbanet"]["config"]["data"]["resize"] = "pillow"
+
+    preprocessing = load_segmenter(rewritten(best, tmp_path / "pillow.ckpt", change)).preprocessing
+    assert isinstance(preprocessing, Preprocessing)
+    image, side = picture(200, 300), preprocessing.image_size
+    record = Record(sample_id="0", image="0", instance=0, expression="", split="test", category="")
+    sample = Sample(image=image, mask=image[..., 0] > 99, expression="", record=record)
+    trained = Collate(lambda _: (None, None), mean=preprocessing.mean, std=preprocessing.std)
+    batch = trained([Transform(image_size=side, resize="pillow")(sample, 0)])
+    torch.testing.assert_close(preprocessing(image), batch.image, atol=1e-5, rtol=0)
+    assert (preprocessing(image) - replace(preprocessing, resize="area")(image)).abs().max() > 0.01
+
+
+def test_a_checkpoint_from_before_there_was_a_choice(best: Path, tmp_path: Path) -> None:
+    path = rewritten(
+        best, tmp_path / "old.ckpt", lambda checkpoint: checkpoint["sbanet"]["config"]["data"].pop("resize")
+    )
+    assert load_segmenter(path).preprocessing == load_segmenter(best).preprocessing
 
 
 def test_a_loaded_model_is_ready(model: ReferringSegmenter, best: Path) -> None:

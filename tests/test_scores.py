@@ -95,11 +95,26 @@ def test_official_numbers(goldens: tuple[dict, dict]) -> None:
     np.testing.assert_array_equal(ious(inter, union), arrays["iou_test"])
 
     scores = score(inter, union)
+    hits = [round(share * scores.count) for share in scores.precision.values()]
     for source in ("rmsin_test", "lavt_test"):
         assert scores.mIoU == pytest.approx(official[source]["mIoU"], abs=1e-15)
         assert scores.oIoU == pytest.approx(official[source]["oIoU"], abs=1e-15)
-        hits = [round(share * scores.count) for share in scores.precision.values()]
         assert hits == official[source]["hits"]
         for threshold, percent in official[source]["precision"].items():
             assert scores.precision[float(threshold)] == pytest.approx(percent / 100, abs=1e-15)
+    for source in ("rmsin_train", "lavt_train"):  # what validation in training returns, in percent and float32
+        assert 100 * scores.mIoU == pytest.approx(official[source]["returned_iou"], abs=1e-12)
+        assert 100 * scores.oIoU == pytest.approx(official[source]["returned_oIoU"], rel=1e-7)
+        assert hits == official[source]["hits"]
     assert scores.empty == official["kinds"]["both_empty"]
+
+
+def test_every_kind_of_official_case_is_there(goldens: tuple[dict, dict]) -> None:
+    arrays, _ = goldens
+    iou, kinds = ious(arrays["I"], arrays["U"]), arrays["kind"]
+    assert set(iou[np.isin(kinds, ["both_empty", "empty_gt", "empty_pred", "disjoint"])]) == {0.0}
+    assert set(iou[np.isin(kinds, ["identical", "full_full"])]) == {1.0}
+    for tenths in (5, 6, 7, 8, 9):
+        inter, union = (arrays[key][kinds == f"exact_0.{tenths}"] for key in ("I", "U"))
+        assert score(inter, union).precision[tenths / 10] == 1.0
+    assert set(arrays["U"][kinds == "both_empty"]) == {0}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,6 +23,7 @@ from sbanet.errors import CheckpointError, DataError
 from sbanet.images import DEFAULT_STRETCH, Stretch, read_image, rgb
 from sbanet.models.nodes import foreground_logits
 from sbanet.models.segmenter import ReferringSegmenter
+from sbanet.resizing import Resize, resize_image
 
 SCHEMA = 2
 """The version of the entry `sbanet` in checkpoints that this code reads."""
@@ -40,18 +40,17 @@ class Preprocessing:
         image_size: side of the square that the network sees, pixels.
         mean: of each channel, on the scale 0 to 1.
         std: of each channel, on the scale 0 to 1.
+        resize: how the image comes to that size.
     """
 
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize: Resize = "area"
 
     def __call__(self, image: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, image_size, image_size) float32."""
-        size = (self.image_size, self.image_size)
-        shrinks = min(image.shape[:2]) >= self.image_size
-        if image.shape[:2] != size:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        image = resize_image(image, self.image_size, self.resize)
         normalised = (image / 255.0 - np.array(self.mean)) / np.array(self.std)
         return torch.from_numpy(normalised.astype(np.float32)).permute(2, 0, 1)[None]
 
@@ -87,7 +86,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"ckpt={path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
-        objects = "; it holds objects beyond tensors and plain containers" * ("Unsupported" in str(error))
+        objects = "; it holds objects beyond tensors and plain containers" * ("unsupported" in str(error).lower())
         raise CheckpointError(f"ckpt={path}: is no checkpoint, or a damaged one{objects}") from error
     about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
@@ -123,10 +122,12 @@ def segmenter_of(checkpoint: Mapping[str, Any], path: str | Path) -> ReferringSe
     except ValueError as error:  # the text encoder compares vocabularies
         raise CheckpointError(f"ckpt={path}: {error}") from error
     normalisation = about["normalisation"]
+    data = about["config"]["data"]
     model.preprocessing = Preprocessing(
-        image_size=about["config"]["data"]["image_size"],
+        image_size=data["image_size"],
         mean=tuple(normalisation["mean"]),
         std=tuple(normalisation["std"]),
+        resize=data.get("resize", "area"),  # the one way there was before there was a choice
     )
     return model.eval()
 

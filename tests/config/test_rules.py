@@ -1,7 +1,12 @@
 import pytest
 from omegaconf import OmegaConf
 
-from sbanet.config.rules import batch_is_divisible, root_keys_are_known, validation_falls_between_steps
+from sbanet.config.rules import (
+    batch_is_divisible,
+    grid_is_that_of_the_images,
+    root_keys_are_known,
+    validation_falls_between_steps,
+)
 
 
 def config(batch_size=32, **trainer):
@@ -55,3 +60,15 @@ def test_a_typo_at_the_root_is_found_and_an_own_key_is_not(tree):
     [problem] = root_keys_are_known(cfg)
     assert problem.key == "modle"
     assert "'model'" in problem.text
+
+
+def test_the_grid_is_that_of_the_images():
+    def problems(grid, size):
+        return list(
+            grid_is_that_of_the_images(OmegaConf.create({"model": {"aggregator": grid}, "data": {"image_size": size}}))
+        )
+
+    assert problems({}, 480) == problems({"grid": [15, 15]}, 480) == problems({"grid": [5, 5]}, 160) == []
+    [problem] = problems({"grid": [15, 15]}, 161)
+    assert problem.key == "model.aggregator.grid"
+    assert "set model.aggregator.grid=[6,6] and model.aggregator.layout=intended" in problem.text

@@ -1,12 +1,14 @@
 """Augmentation that knows what the sentence says."""
 
+from dataclasses import replace
+
 import albumentations as A
 import numpy as np
 import pytest
 from hydra.utils import instantiate
 
 from sbanet.config import compose
-from sbanet.data.augmentation import Albumentations, FlipsAndTurns, KeepColours
+from sbanet.data.augmentation import Albumentations, BlackSquares, FlipsAndTurns, KeepColours
 from sbanet.data.records import Record, Sample
 from sbanet.data.transforms import Transform
 from sbanet.errors import ConfigError
@@ -104,6 +106,83 @@ def test_colours_that_the_sentence_names_are_kept(changes, expression, changed):
 def test_an_unknown_change():
     with pytest.raises(ConfigError, match="changes=colour: expected hue or brightness"):
         KeepColours(changes="colour", transforms=[])
+
+
+def squares(**changed):
+    return BlackSquares(**{"share": 1.0, "count": (20, 60), "side": 32, "seed": 3, **changed})
+
+
+def bright(number=0, size=(300, 400)):
+    record = Record(sample_id=f"ship-{number}", image="0", instance=0, expression="A ship", split="train", category="")
+    image = np.random.default_rng(number).integers(1, 256, (*size, 3), dtype=np.uint8)
+    return Sample(image=image, mask=image[..., 0] > 99, expression="A ship", record=record)
+
+
+def test_squares_are_black_and_nothing_else_changes():
+    given = bright()
+    before = given.image.copy()
+    found = squares(count=(1, 1))(given, np.random.default_rng(0))
+    black = (found.image == 0).all(2)
+    [rows, columns] = (np.flatnonzero(black.any(axis)) for axis in (1, 0))
+    assert black.sum() == len(rows) * len(columns) == 32 * 32
+    assert np.array_equal(found.image[~black], before[~black])
+    assert found.mask is given.mask
+    assert np.array_equal(given.image, before)
+
+
+def test_as_many_squares_as_asked():
+    counts = set()
+    for seed in range(300):
+        black = (squares(count=(2, 4), side=1)(bright(size=(60, 60)), np.random.default_rng(seed)).image == 0).all(2)
+        counts.add(int(black.sum()))
+    assert {2, 3, 4} <= counts
+    assert max(counts) == 4
+
+
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (64, 64)])
+def test_squares_lie_anywhere_and_inside(size):
+    corners = set()
+    for seed in range(3000):
+        black = (squares(count=(1, 1))(bright(size=size), np.random.default_rng(seed)).image == 0).all(2)
+        assert black.sum() == 32 * 32
+        corners.add(tuple(np.argwhere(black)[0]))
+    for axis in (0, 1):
+        assert {corner[axis] for corner in corners} == set(range(size[axis] - 32 + 1))
+
+
+def test_an_image_smaller_than_a_square():
+    found = squares(count=(1, 1))(bright(size=(10, 100)), np.random.default_rng(0))
+    assert (found.image == 0).all(2).sum() == 10 * 32
+
+
+def test_the_same_samples_are_chosen_in_all_epochs():
+    def chosen(seed, epoch):
+        step = squares(share=0.2, seed=seed)
+        pictures = (bright(number, (40, 40)) for number in range(1000))
+        return {n for n, one in enumerate(pictures) if step(one, np.random.default_rng([epoch, n])) is not one}
+
+    first = chosen(1, 0)
+    assert 160 < len(first) < 240
+    assert chosen(1, 1) == first
+    assert 10 < len(first & chosen(2, 0)) < 80, "another seed chooses others"
+    assert squares(share=0.0)(given := bright(), np.random.default_rng(0)) is given
+
+
+@pytest.mark.parametrize("changed", [{"share": 1.2}, {"count": (5, 4)}, {"count": (-1, 4)}, {"side": 0}])
+def test_squares_that_cannot_be(changed):
+    with pytest.raises(ConfigError, match="expected a share from 0 to 1, two counts"):
+        squares(**changed)
+
+
+def test_the_squares_of_the_config_are_drawn_before_the_resize():
+    cfg = compose("train", ["data/augmentation=black_squares", "seed=7", "data.augmentation.0.share=1"])
+    [step] = instantiate(cfg.data.augmentation)
+    assert cfg.data.augmentation[0].seed == 7
+    white = replace(bright(size=(320, 320)), image=np.full((320, 320, 3), 255, np.uint8))
+    image = Transform([step], image_size=160)(white, 0).image
+    black = (image == 0).all(2)
+    assert 20 * 0.5 * 15**2 < black.sum() < 60 * 16**2
+    assert ((image > 0) & (image < 255)).any(), "squares at odd corners share pixels with what is around them"
 
 
 def aerial():

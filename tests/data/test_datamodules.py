@@ -17,7 +17,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from sbanet.data.datamodules import AeroScenesDataModule
 from sbanet.data.grammar import Grammar
 from sbanet.data.records import Batch
+from sbanet.data.sampling import Draw
 from sbanet.errors import ConfigError, DataError
+from sbanet.resizing import resize_image
 
 Seen = list[tuple[list[str], list[str], torch.Tensor]]
 
@@ -132,6 +134,7 @@ def test_preparing_draws_every_split(tiny_data, tmp_path):
     [
         ({"batch_size": 0}, "data.batch_size=0: expected a whole number of 1 or more"),
         ({"eval_batch_size": -1}, "data.eval_batch_size=-1: expected a whole number of 1 or more"),
+        ({"resize": "nearest"}, "data.resize=nearest: expected area, pillow"),
         ({"image_size": 64.5}, "data.image_size=64.5: expected a whole number of 1 or more"),
         ({"num_workers": -1}, "data.num_workers=-1: expected a whole number of 0 or more"),
         ({"seed": None}, "data.seed=None: expected a whole number of 0 or more"),
@@ -245,6 +248,14 @@ def test_evaluation_is_neither_shuffled_nor_augmented(tiny_data):
     assert np.array_equal(batch.native_targets[1], samples.dataset.mask(record))
     shrunk = cv2.resize(samples.dataset.image(record), (32, 32), interpolation=cv2.INTER_AREA)
     assert torch.equal(batch.image[1], data.collate.normalise(shrunk[None])[0])
+
+
+def test_every_split_is_resized_as_asked(tiny_data):
+    data = tiny_data(resize="pillow", image_size=32, augmentation=[A.RandomBrightnessContrast(p=0.0)])
+    for split in data.SPLITS:
+        samples = data.samples(split)
+        image = samples.dataset.image(samples.records[0])
+        assert np.array_equal(samples[Draw(0, 0)].image, resize_image(image, 32, "pillow"))
 
 
 def test_a_control_changes_the_sentences_that_are_trained_on(tiny_data):

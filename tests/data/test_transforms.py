@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import albumentations as A
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from sbanet.data.batching import Collate, Samples
 from sbanet.data.records import Sample
 from sbanet.data.sampling import TrainBatches
 from sbanet.data.transforms import Transform
+from sbanet.resizing import resize_image
 
 from .conftest import Noise, letter_counts
 
@@ -75,6 +75,28 @@ def test_augmentation_sees_the_network_s_size_and_leaves_it(sample):
     assert augmented.image.shape[:2] == augmented.mask.shape == (16, 16)
 
 
+def test_a_step_may_ask_for_the_native_size(sample):
+    seen = []
+
+    class Native:
+        at_native_size = True
+
+        def __call__(self, given, rng):
+            seen.append((given.image.shape[:2], rng.random()))
+            return replace(given, image=255 - given.image)
+
+    def after(given, rng):
+        seen.append((given.image.shape[:2], rng.random()))
+        return given
+
+    result = Transform([after, Native()], image_size=10)(sample, 3)
+    assert [size for size, _ in seen] == [(20, 30), (10, 10)]
+    assert np.array_equal(result.image, resize_image(255 - sample.image, 10, "area"))
+    assert result.native_mask is None
+    streams = [np.random.default_rng([3, position]).random() for position in (1, 0)]
+    assert [number for _, number in seen] == streams, "each by its place among the steps"
+
+
 @pytest.mark.parametrize("image_size", [12, 25, 48])
 def test_resizing_keeps_the_mask_at_its_own_size(sample, image_size):
     resized = Transform(image_size=image_size)(sample, 0)
@@ -89,11 +111,11 @@ def test_resizing_keeps_the_mask_at_its_own_size(sample, image_size):
     assert np.array_equal(resized.mask, sample.mask[rows][:, columns])
 
 
-def test_shrinking_averages_and_growing_interpolates(sample):
-    shrunk = Transform(image_size=10)(sample, 0).image
-    assert np.abs(shrunk.astype(float) - sample.image.reshape(10, 2, 10, 3, 3).mean(axis=(1, 3))).max() <= 0.5 + 1e-3
-    grown = Transform(image_size=60)(sample, 0).image
-    assert np.array_equal(grown, cv2.resize(sample.image, (60, 60), interpolation=cv2.INTER_LINEAR))
+@pytest.mark.parametrize("resize", ["area", "pillow"])
+def test_the_image_is_resized_as_asked(sample, resize):
+    for steps_of_some, side in (((), 10), ((lambda seen, rng: seen,), 60)):
+        image = Transform(steps_of_some, image_size=side, resize=resize)(sample, 0).image
+        assert np.array_equal(image, resize_image(sample.image, side, resize))
 
 
 def test_an_image_of_the_network_s_size_has_no_other_mask(sample):

@@ -66,6 +66,18 @@ def whiten(pixels_NC: Tensor) -> Tensor:
     return centred / (centred.square().mean(0) + 1e-5).sqrt()
 
 
+def batch_norm(module: nn.Module, features: Tensor) -> Tensor:
+    """BatchNorm over all dimensions but the second: of the batch's own statistics in training."""
+    per_channel = features.movedim(1, 0).flatten(1)
+    mean, variance = module.running_mean, module.running_var
+    if module.training:
+        mean = per_channel.mean(1)
+        variance = (per_channel - mean[:, None]).square().mean(1)
+    scale = module.weight / (variance + 1e-5).sqrt()
+    normalised = (per_channel - mean[:, None]) * scale[:, None] + module.bias[:, None]
+    return normalised.unflatten(1, features.movedim(1, 0).shape[1:]).movedim(0, 1)
+
+
 def feature_selection(module: nn.Module, visual_CHW: Tensor, sentence_D: Tensor) -> Tensor:
     """`V + a_micro * micro + a_macro * macro` of one sample, both branches present."""
     convolution = module.macro

@@ -55,7 +55,7 @@ def test_every_aggregator(alignment, aggregator):
     check(alignment=alignment, aggregator=aggregator)
 
 
-@pytest.mark.parametrize("name", ["bam", "pwam"])
+@pytest.mark.parametrize("name", ["bam", "pwam", "iim"])
 @pytest.mark.parametrize("stages", STAGE_SUBSETS, ids=str)
 def test_every_subset_of_stages(stages, name):
     check(alignment=ONE_OF_EACH[name], aggregator=AGGREGATORS["none"], alignment_stages=stages)
@@ -86,7 +86,13 @@ def test_every_combination(alignment):
 
 @pytest.mark.parametrize(
     ("alignment", "blind_to"),
-    [("bam-4-both", set()), ("bam-4-both-inner16", set()), ("bam-0-both", set()), ("pwam-2", BLIND_TO)],
+    [
+        ("bam-4-both", set()),
+        ("bam-4-both-inner16", set()),
+        ("bam-0-both", set()),
+        ("pwam-2", BLIND_TO),
+        ("iim-2", BLIND_TO),
+    ],
 )
 def test_every_gradient_says_something(alignment, blind_to):
     """A parameter that is reached but whose gradient is zero wherever it stands would be dead weight."""
@@ -100,7 +106,7 @@ def test_every_gradient_says_something(alignment, blind_to):
     assert dead == {f"alignments.{stage}.{name}" for stage in range(4) for name in blind_to}
 
 
-@pytest.mark.parametrize("alignment", ["bam-4-both", "bam-0-both", "pwam-1"])
+@pytest.mark.parametrize("alignment", ["bam-4-both", "bam-0-both", "pwam-1", "iim-1"])
 def test_gradients_are_those_of_the_numbers(alignment):
     """The slope along a random direction, by finite differences."""
     model = stir(segmenter(alignment=ALIGNMENTS[alignment])).double().eval()

@@ -8,12 +8,15 @@ from functools import partial
 import torch
 from torch import nn
 
+from sbanet.models.aggregators.cim import CrossScaleInteraction
 from sbanet.models.aggregators.none import NoAggregator
 from sbanet.models.aggregators.tsca import TextConditionedAggregator
 from sbanet.models.alignment.bam import BidirectionalAlignment
+from sbanet.models.alignment.iim import IntraScaleInteraction
 from sbanet.models.alignment.none import NoAlignment
 from sbanet.models.alignment.pwam import PixelWordAttention
 from sbanet.models.backbones.small_conv import SmallConvNet
+from sbanet.models.decoders.rotated import RotatedDecoder
 from sbanet.models.decoders.topdown import TopDownDecoder
 from sbanet.models.nodes import Words
 from sbanet.models.positions import CoordinateEncoding
@@ -45,11 +48,13 @@ BAM = {
     )
 }
 PWAM = {f"pwam-{heads}": partial(PixelWordAttention, heads=heads) for heads in (1, 2)}
-ALIGNMENTS = {**BAM, **PWAM, "none": NoAlignment}
+IIM = {f"iim-{heads}": partial(IntraScaleInteraction, heads=heads) for heads in (1, 2)}
+ALIGNMENTS = {**BAM, **PWAM, **IIM, "none": NoAlignment}
 ONE_OF_EACH = {
     "bam": BAM["bam-4-both"],
     "bam-direct": BAM["bam-0-both-inner16"],
     "pwam": PWAM["pwam-2"],
+    "iim": IIM["iim-2"],
     "none": NoAlignment,
 }
 
@@ -62,15 +67,24 @@ TSCA = {
         for values in itertools.product((True, False), repeat=3)
     )
 }
-AGGREGATORS = {**TSCA, "none": NoAggregator}
+# for images up to 64 pixels high and wide whose sides are above 32
+CIM = {"cim": partial(CrossScaleInteraction, grid=(2, 2), layout="intended", heads=2, key_width=4, value_width=8)}
+AGGREGATORS = {**TSCA, **CIM, "none": NoAggregator}
 ALL_OF_TSCA = TSCA["tsca-channel-spatial-text_conditioned"]
 
-DECODERS = {
+TOPDOWN = {
     f"topdown-{hidden or 'half'}-{outputs}-{align_corners}": partial(
         TopDownDecoder, hidden=hidden, num_outputs=outputs, align_corners=align_corners
     )
     for hidden, outputs, align_corners in itertools.product((None, 8), (1, 2), (False, True))
 }
+ROTATED = {
+    f"rotated-{kernels}-{outputs}-{align_corners}": partial(
+        RotatedDecoder, hidden=8, num_outputs=outputs, align_corners=align_corners, num_kernels=kernels
+    )
+    for kernels, outputs, align_corners in ((1, 1, False), (1, 2, True), (3, 1, True))
+}
+DECODERS = {**TOPDOWN, **ROTATED}
 STAGE_SUBSETS = [
     subset for count in range(5) for subset in itertools.combinations(range(4), count)
 ]  # from none of the stages to all

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,10 +65,9 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
     task = ReferringSegmentation(
         model=Answering(logits),
         loss=loss,
-        optim=optim,
         seed=3,
         config={"seed": 3},
-        **{"channels_last": False, **options},
+        **{"optim": optim, "channels_last": False, **options},
     )
     logged: dict[str, Any] = {}
     task.logged = logged  # type: ignore[assignment]
@@ -90,6 +91,34 @@ def test_the_network_protocol_compares_at_the_networks_size(masks: Tensor) -> No
     # without masks of another size both protocols are one
     assert output.intersections["native"] is output.intersections["network"]
     torch.testing.assert_close(output.loss.detach(), F.binary_cross_entropy_with_logits(logits, masks.float()))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 200])
+def test_the_network_protocol_is_the_official_evaluation(sbanet_goldens: Path, batch_size: int) -> None:
+    arrays = np.load(sbanet_goldens / "metrics.npz", allow_pickle=False)
+    official = json.loads((sbanet_goldens / "metrics.json").read_text())
+    pixels = int(np.prod(arrays["shape"][1:]))
+    predictions, targets = (
+        torch.from_numpy(np.unpackbits(arrays[key], axis=1)[:, :pixels].reshape(arrays["shape"]).astype(bool))
+        for key in ("pred", "gt")
+    )
+    background = torch.randn(predictions.shape, generator=torch.Generator().manual_seed(5))
+    # where nothing is predicted, the two channels tie as often as not: background wins
+    lead = torch.where(predictions, 0.5, torch.where(background > 0, 0.0, -0.5))
+    channels = torch.stack([background, background + lead], dim=1)
+    assert torch.equal(channels.argmax(1).bool(), predictions)
+    task, outputs = task_of(torch.zeros(1)), []
+    for pair, target in zip(channels.split(batch_size), targets.split(batch_size), strict=True):
+        task.model.logits = nn.Parameter(pair)
+        outputs.append(task.test_step(batch_of(target), 0))
+    np.testing.assert_array_equal(torch.cat([output.intersections["network"] for output in outputs]), arrays["I"])
+    np.testing.assert_array_equal(torch.cat([output.unions["network"] for output in outputs]), arrays["U"])
+    task.on_test_epoch_end()
+    expected = {name: official["rmsin_test"][name] for name in ("mIoU", "oIoU")}
+    expected |= {f"Pr@{x}": percent / 100 for x, percent in official["rmsin_test"]["precision"].items()}
+    expected |= {"count": 200, "empty": official["kinds"]["both_empty"]}
+    found = {name: float(task.logged[f"test/{name}"]) for name in expected}
+    assert found == pytest.approx(expected, abs=1e-15)
 
 
 def test_the_native_protocol_resizes_the_logits(masks: Tensor) -> None:
@@ -194,3 +223,17 @@ def test_scaled_gradients_are_clipped_only_where_they_are_unscaled_before() -> N
     torch.testing.assert_close(clipped(scaled, 1.0, fused=False), torch.tensor([0.6, 0.8, 0.0]))
     with pytest.raises(ConfigError, match="fused=false"):
         clipped(scaled, 1.0, fused=True)
+
+
+def test_what_the_rules_freeze_does_not_learn_from_the_start() -> None:
+    fixed = OptimizerSetup(
+        lr=1e-2,
+        weight_decay=0.0,
+        optimizer=torch.optim.AdamW,
+        schedule=cosine,
+        groups={"all": GroupRule(pattern=".*", learns=False)},
+        no_decay="^$",
+        warmup=0.0,
+    )
+    assert task_of(torch.zeros(1, 2, 2)).model.logits.requires_grad
+    assert not task_of(torch.zeros(1, 2, 2), optim=fixed).model.logits.requires_grad

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from hydra.utils import instantiate
 from torch import nn
 
@@ -223,3 +224,139 @@ def test_pretrained_encoders_learn_more_slowly(tmp_path: Path) -> None:
     layers = len(model.text_encoder.encoder.encoder.layer)
     assert below(f"text_encoder.encoder.encoder.layer.{layers - 1}.") == {0.2}
     assert below("text_encoder.encoder.embeddings.") == {0.2 / 2**layers}
+
+
+def test_a_rule_decides_on_the_decay_of_all_it_has() -> None:
+    model = Net()
+    rules = {
+        "backbone": GroupRule(pattern="^backbone", weight_decay=0.3),
+        "embedding": GroupRule(pattern="embedding", weight_decay=0.0),
+        "rest": GroupRule(pattern=".*"),
+    }
+    groups = setup(rules).parameter_groups(model.named_parameters())
+    assert {group["name"]: group["weight_decay"] for group in groups} == {
+        "backbone": 0.3, "embedding": 0.0, "rest": 0.02, "rest.no_decay": 0.0
+    }  # fmt: skip
+    assert names_of(model, groups[0]) == {f"backbone.{part}" for part in ("0.weight", "0.bias", "1.weight", "1.bias")}
+
+
+def test_a_rule_with_layers_decides_on_the_decay_of_each() -> None:
+    rule = GroupRule(pattern=r"^backbone\.(?:stem|stages\.(\d+))", layer_decay=0.5, weight_decay=0.3)
+    groups = setup({"backbone": rule, "rest": GroupRule(pattern=".*")}).parameter_groups(Deep().named_parameters())
+    assert [group["weight_decay"] for group in groups] == [0.3] * 12 + [0.02, 0.0]
+
+
+def test_what_does_not_learn_is_frozen_and_in_no_group() -> None:
+    model = Net()
+    optim = setup({"fixed": GroupRule(pattern="embedding", learns=False), "rest": GroupRule(pattern=".*")})
+    before = optim.parameter_groups(model.named_parameters())
+    optim.freeze(model.named_parameters())
+    assert [name for name, parameter in model.named_parameters() if not parameter.requires_grad] == ["embedding.weight"]
+    after = optim.parameter_groups(model.named_parameters())
+    assert [group["name"] for group in after] == [group["name"] for group in before] == ["rest", "rest.no_decay"]
+    assert "embedding.weight" not in set().union(*(names_of(model, group) for group in after))
+
+
+def test_an_earlier_rule_keeps_its_parameters_learning() -> None:
+    model = Net()
+    rules = {"head": GroupRule(pattern="^head"), "rest": GroupRule(pattern=".*", learns=False)}
+    setup(rules).freeze(model.named_parameters())
+    assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == [
+        "head.weight", "head.bias"
+    ]  # fmt: skip
+
+
+def test_a_rule_against_learning_that_finds_nothing_is_named() -> None:
+    rules = {"text": GroupRule(pattern="text_encoder", learns=False), "rest": GroupRule(pattern=".*")}
+    with pytest.raises(ConfigError, match=r"optim\.groups: text match no parameter that an earlier rule left"):
+        setup(rules).freeze(Net().named_parameters())
+    rules = {"head": GroupRule(pattern="^head")}
+    setup(rules).freeze(Net().named_parameters())  # what no rule finds is named when the groups are made
+
+
+OFFICIAL = {
+    "norms": (
+        "backbone.stem.patch_embed.norm.weight", "backbone.stages.0.layers_0.blocks.1.norm2.bias",
+        "backbone.stages.1.layers_1.downsample.norm.weight", "alignments.3.norm.weight",
+        "backbone.stages.2.layers_2.blocks.17.attn.relative_position_bias_table",
+    ),
+    "vision": (
+        "backbone.stem.patch_embed.proj.bias", "backbone.stages.1.layers_1.downsample.reduction.weight",
+        "alignments.0.query.bias", "alignments.2.gate.0.weight", "alignments.0.visual.point_norm.weight",
+        "alignments.0.visual.norm.weight", "aggregator.norm.weight", "aggregator.gates.0.norm.bias",
+    ),
+    "decoder": ("decoder.levels.0.1.weight", "decoder.levels.0.3.norm.weight", "decoder.classifier.bias"),
+    "text_layers": tuple(
+        f"text_encoder.encoder.encoder.layer.{layer}.output.LayerNorm.weight" for layer in range(10)
+    ),
+    None: (
+        "text_encoder.encoder.embeddings.word_embeddings.weight", "text_encoder.encoder.embeddings.LayerNorm.bias",
+        "text_encoder.encoder.encoder.layer.10.output.dense.bias",
+        "text_encoder.encoder.encoder.layer.11.attention.self.query.weight",
+    ),
+}  # fmt: skip
+"""Parameters by their official groups; the BatchNorms of RMSIN's branch and aggregator are no norms there."""
+
+
+def test_the_official_groups() -> None:
+    parameters = {name: nn.Parameter(torch.zeros(())) for names in OFFICIAL.values() for name in names}
+    optim = instantiate(compose("train", ["optim=official"]).optim)
+    optim.freeze(parameters.items())
+    groups = {group["name"]: group for group in optim.parameter_groups(parameters.items())}
+    found = {
+        name: tuple(key for key, parameter in parameters.items() if any(parameter is p for p in group["params"]))
+        for name, group in groups.items()
+    }
+    assert found == {name: names for name, names in OFFICIAL.items() if name}
+    assert {name: group["weight_decay"] for name, group in groups.items()} == {
+        "norms": 0.0, "vision": 0.01, "decoder": 0.01, "text_layers": 0.01
+    }  # fmt: skip
+    assert {group["lr"] for group in groups.values()} == {5e-5}
+    assert tuple(name for name, parameter in parameters.items() if not parameter.requires_grad) == OFFICIAL[None]
+
+
+def test_the_official_optimiser() -> None:
+    cfg = compose("train", ["optim=official", "optim/groups=alike", "optim.lr=3e-5"])
+    optimizer, schedule = instantiate(cfg.optim).build(Net().named_parameters(), total_steps=40)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    settings = {key: optimizer.defaults[key] for key in ("betas", "eps", "amsgrad")}
+    assert {**settings, "betas": tuple(settings["betas"])} == {"betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}
+    rates = []
+    for _ in range(40):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([3e-5 * (1 - step / 40) ** 0.9 for step in range(40)])
+
+
+@pytest.mark.slow
+def test_the_groups_of_lavt_are_as_large_as_officially(tmp_path: Path) -> None:
+    folder = write_encoder("bert", tmp_path / "bert")
+    transformers.BertConfig().save_pretrained(folder)  # BERT-base; its weights do not matter
+    overrides = [
+        "optim=official", "model/backbone=swin_base", "model/positions=none", "model/alignment=pwam",
+        "model/aggregator=none", "model.decoder.hidden=null", "model.decoder.num_outputs=2",
+        "model/text_encoder=transformers", f"model.text_encoder.source={folder}", "model.text_encoder.pretrained=false",
+    ]  # fmt: skip
+    cfg = compose("train", overrides)
+    model, optim = instantiate(cfg.model), instantiate(cfg.optim)
+    # officially in the second group, though nothing depends on it and it has no gradient; here it is frozen
+    gate = [parameter for parameter in model.alignments[-1].gate.parameters() if not parameter.requires_grad]
+    assert [tuple(parameter.shape) for parameter in gate] == [(1024, 1024), (1024, 1024)]
+    optim.freeze(model.named_parameters())
+    sizes = {
+        group["name"]: (len(group["params"]), sum(parameter.numel() for parameter in group["params"]))
+        for group in optim.parameter_groups(model.named_parameters())
+    }
+    assert sizes == {
+        "norms": (136, 258_296),
+        "vision": (253 - 2, 97_938_560 - 2 * 1024**2),
+        "decoder": (20, 20_651_010),
+        "text_layers": (160, 70_878_720),
+    }
+    fixed = [
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if name.startswith("text_encoder.") and not parameter.requires_grad and "pooler" not in name
+    ]
+    assert (len(fixed), sum(fixed)) == (37, 38_012_928)

@@ -26,6 +26,11 @@ SUPPLIED: dict[str, frozenset[str]] = {
 """The arguments that the code adds to a node of the config, by the node's key."""
 
 
+COARSEST_STRIDE = 32
+RELEASED_SIZE = 480
+"""Pixels of the images that RMSIN's official code is made for."""
+
+
 def batch_is_divisible(cfg: DictConfig) -> Iterator[Problem]:
     """The global batch is dealt to all devices and accumulation steps without a remainder."""
     batch = _integer(cfg, "data.batch_size")
@@ -55,6 +60,21 @@ def validation_falls_between_steps(cfg: DictConfig) -> Iterator[Problem]:
         )
 
 
+def grid_is_that_of_the_images(cfg: DictConfig) -> Iterator[Problem]:
+    """RMSIN's aggregator is made for one size of image."""
+    grid, size = _value(cfg, "model.aggregator.grid"), _integer(cfg, "data.image_size")
+    if grid is None or size is None:
+        return
+    expected = [-(-size // COARSEST_STRIDE)] * 2
+    if list(grid) != expected:
+        layout = "" if size == RELEASED_SIZE else " and model.aggregator.layout=intended"
+        yield Problem(
+            "model.aggregator.grid",
+            f"is {list(grid)}, but images of {size} pixels (data.image_size) have a coarsest map of {expected}; "
+            f"set model.aggregator.grid={str(expected).replace(' ', '')}{layout}",
+        )
+
+
 def seed_is_an_integer(cfg: DictConfig) -> Iterator[Problem]:
     """Everything random in a run follows from it."""
     seed = _value(cfg, "seed")
@@ -76,6 +96,7 @@ def root_keys_are_known(cfg: DictConfig) -> Iterator[Problem]:
 RULES: tuple[Callable[[DictConfig], Iterable[Problem]], ...] = (
     batch_is_divisible,
     validation_falls_between_steps,
+    grid_is_that_of_the_images,
     seed_is_an_integer,
     root_keys_are_known,
 )

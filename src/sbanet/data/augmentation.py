@@ -5,6 +5,7 @@ Shape letters: H W image.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, Protocol
@@ -19,7 +20,10 @@ from sbanet.errors import ConfigError
 
 
 class Step(Protocol):
-    """Makes another sample of a sample; everything random is drawn from `rng`."""
+    """Makes another sample of a sample; everything random is drawn from `rng`.
+
+    It sees the sample at the network's size; at the image's own, where it has a true attribute `at_native_size`.
+    """
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The other sample; the given one is not changed."""
@@ -108,6 +112,56 @@ class KeepColours:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample in other colours, or as it is."""
         return sample if may_say(sample.expression, self._words, _names(sample)) else self._step(sample, rng)
+
+
+class BlackSquares:
+    """Blackens squares of the image, in a fixed share of the samples; the mask stays as it is.
+
+    Source: the official code of RMSIN (Liu et al., CVPR 2024). There, too, the samples are drawn once for a run, and
+    the squares anew whenever one is read. Its very squares cannot be had, since each of its loader processes draws on
+    its own; it takes the share to the sample, and places squares by the image's width in both directions, which for
+    square images is the same.
+
+    Args:
+        share: of the samples; which, is a function of their ids and the seed.
+        count: least and most squares of an image.
+        side: of a square, in pixels of the image before any resize.
+        seed: of the choice of samples.
+
+    Raises:
+        ConfigError: a share outside [0, 1], counts that are negative or out of order, or a side below 1.
+    """
+
+    at_native_size = True
+
+    def __init__(self, *, share: float, count: tuple[int, int], side: int, seed: int) -> None:
+        least, most = count
+        if not 0 <= share <= 1 or not 0 <= least <= most or side < 1:
+            raise ConfigError(
+                f"share={share}, count={list(count)}, side={side}: expected a share from 0 to 1, "
+                "two counts with the lower first, and a side of at least 1 pixel"
+            )
+        self._share = share
+        self._least, self._most = least, most
+        self._side = side
+        self._seed = seed
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with squares, if it is one of the chosen, or as it is."""
+        if not self._takes(sample.record.sample_id):
+            return sample
+        image = sample.image.copy()
+        number = rng.integers(self._least, self._most, endpoint=True)
+        # an image smaller than a square is covered in that direction
+        lasts = [max(0, length - self._side) for length in image.shape[:2]]
+        corners = [rng.integers(0, last, number, endpoint=True) for last in lasts]
+        for top, left in zip(*corners, strict=True):
+            image[top : top + self._side, left : left + self._side] = 0
+        return replace(sample, image=image)
+
+    def _takes(self, sample_id: str) -> bool:
+        digest = hashlib.sha256(f"{self._seed}:{sample_id}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") < self._share * 2**64
 
 
 def _names(sample: Sample) -> list[str]:

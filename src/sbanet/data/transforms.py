@@ -6,48 +6,54 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import albumentations as A
-import cv2
 import numpy as np
 
 from sbanet.data.augmentation import Albumentations, Step
 from sbanet.data.records import Sample
+from sbanet.resizing import Resize, resize_image, resize_mask
 
 
 class Transform:
     """Resizes a sample to the network's size and augments it; the same seed gives the same result.
 
-    Augmentation comes after the resize, where it costs the least. An augmented sample has no native mask: it is
-    learned from, not scored.
+    Augmentation comes after the resize, where it costs the least, but for the steps that say `at_native_size`. An
+    augmented sample has no native mask: it is learned from, not scored.
 
     Args:
-        steps: applied in order. A plain albumentations transform sees image and mask, and the sentence stays as it
-            is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
+        steps: applied in order, those before the resize first. A plain albumentations transform sees image and mask,
+            and the sentence stays as it is; a step of `sbanet.data.augmentation` knows the sentence and may rewrite it.
         image_size: side of the square that the network sees, in pixels; the aspect ratio is not kept.
+        resize: how the image comes to that size.
     """
 
-    def __init__(self, steps: Sequence[A.BasicTransform | Step] = (), *, image_size: int) -> None:
+    def __init__(
+        self, steps: Sequence[A.BasicTransform | Step] = (), *, image_size: int, resize: Resize = "area"
+    ) -> None:
         self.image_size = image_size
+        self.resize = resize
         self._steps: list[Step] = [
             Albumentations([step]) if isinstance(step, A.BasicTransform | A.BaseCompose) else step for step in steps
         ]
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
         """The sample at (image_size, image_size), augmented; without steps, the mask as it came is `native_mask`."""
-        given, sample = sample.mask, resized(sample, self.image_size)
         if not self._steps:
-            return sample if sample.mask is given else replace(sample, native_mask=given)
+            fitted = resized(sample, self.image_size, self.resize)
+            return fitted if fitted is sample else replace(fitted, native_mask=sample.mask)
+        sample = resized(self._augmented(sample, seed, at_native_size=True), self.image_size, self.resize)
+        sample = self._augmented(sample, seed, at_native_size=False)
+        return resized(sample, self.image_size, self.resize)  # of a step that crops
+
+    def _augmented(self, sample: Sample, seed: int, *, at_native_size: bool) -> Sample:
         for position, step in enumerate(self._steps):
-            # a stream a step: what one draws, or does not, changes nothing for the others
-            sample = step(sample, np.random.default_rng([seed, position]))
-        return resized(sample, self.image_size)  # of a step that crops
-
-
-def resized(sample: Sample, side: int) -> Sample:
-    """The sample at (side, side): averaged where it shrinks, interpolated where it grows, the mask by nearest pixel."""
-    height, width = sample.image.shape[:2]
-    if (height, width) == (side, side):
+            if getattr(step, "at_native_size", False) == at_native_size:
+                # a stream a step: what one draws, or does not, changes nothing for the others
+                sample = step(sample, np.random.default_rng([seed, position]))
         return sample
-    interpolation = cv2.INTER_AREA if min(height, width) >= side else cv2.INTER_LINEAR
-    mask = cv2.resize(sample.mask.view("uint8"), (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
-    image = cv2.resize(sample.image, (side, side), interpolation=interpolation)
-    return replace(sample, image=image, mask=mask.astype(bool))
+
+
+def resized(sample: Sample, side: int, resize: Resize) -> Sample:
+    """The sample at (side, side)."""
+    if sample.image.shape[:2] == (side, side):
+        return sample
+    return replace(sample, image=resize_image(sample.image, side, resize), mask=resize_mask(sample.mask, side))

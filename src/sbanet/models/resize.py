@@ -8,11 +8,12 @@ any other; logits are resized in float32 (`resize_logits`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from sbanet.models.precision import at_least_float32, without_autocast
 
 
 def resize_bilinear(features_BCHW: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
@@ -51,10 +52,8 @@ def _weigh(features_BCHW: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
     """Resize (B, h, w) or (B, 2, h, w) logits to `size`, in at least float32 whatever the autocast."""
-    device = logits.device.type
-    exact = torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
-    with exact:
-        precise = logits.float() if logits.itemsize < 4 else logits
+    with without_autocast(logits):
+        precise = at_least_float32(logits)
         if logits.dim() == 4:
             return resize_bilinear(precise, size, align_corners=align_corners)
         return resize_bilinear(precise.unsqueeze(1), size, align_corners=align_corners).squeeze(1)

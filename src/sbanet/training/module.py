@@ -71,6 +71,7 @@ class ReferringSegmentation(L.LightningModule):
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.loss = loss
         self.optim = optim
+        optim.freeze(model.named_parameters())
         self.seed = seed
         self.config = config
         self.network_scores = ReferringScores()

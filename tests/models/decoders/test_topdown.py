@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from sbanet.models.decoders.topdown import TopDownDecoder
-from tests.models.tiny import CHANNELS, DECODERS, noise, stir
+from tests.models.tiny import CHANNELS, TOPDOWN, noise, stir
 
 SIZES = [(17, 25), (9, 13), (5, 7), (3, 4)]
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", TOPDOWN)
 def test_against_the_formulas(name):
-    decoder = stir(DECODERS[name](channels=CHANNELS)).double().eval()
+    decoder = stir(TOPDOWN[name](channels=CHANNELS)).double().eval()
     fused = [noise(2, count, *size) for count, size in zip(CHANNELS, SIZES, strict=True)]
     features = fused[3]
     for level, skip in zip(decoder.levels, fused[2::-1], strict=True):

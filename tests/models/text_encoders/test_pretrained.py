@@ -104,6 +104,36 @@ def test_a_long_sentence_is_cut_before_its_closing_token(bert):
     assert node.tokenizer.count("ship " * 500) == 502
 
 
+def test_official_truncation_cuts_the_closing_token(bert):
+    plain, official = encoder(bert, max_tokens=6), encoder(bert, max_tokens=6, official_truncation=True)
+    sentences = ["the red ship on the left of the tank", "the red ship on", "the ship"]
+    token_ids, token_mask = official.tokenizer(sentences)
+    assert token_ids.tolist() == [[2, 4, 5, 6, 7, 4], [2, 4, 5, 6, 7, 3], [2, 4, 6, 3, 0, 0]]
+    assert token_mask.tolist() == [[True] * 6, [True] * 6, [True] * 4 + [False] * 2]
+    assert plain.tokenizer(sentences)[0].tolist() == [[2, 4, 5, 6, 7, 3], *token_ids.tolist()[1:]]
+    for fitting in ([sentences[1]], [sentences[2]], [""]):
+        assert all(map(torch.equal, official.tokenizer(fitting), plain.tokenizer(fitting)))
+    assert (token_ids.dtype, token_mask.dtype) == (torch.int64, torch.bool)
+    assert official(token_ids, token_mask).features_BTD.shape == (3, 6, 32)
+
+
+def test_official_truncation_of_a_sentence_beyond_the_positions(bert):
+    node = encoder(bert, max_tokens=24, official_truncation=True)
+    token_ids, token_mask = node.tokenizer(["ship " * 500])
+    assert token_ids.tolist() == [[2] + [6] * 23]
+    assert node(token_ids, token_mask).features_BTD.isfinite().all()
+    assert node.tokenizer.count("ship " * 500) == 502
+
+
+def test_an_encoder_rebuilt_from_its_files_truncates_as_asked(bert):
+    files = encoder(bert, max_tokens=6, official_truncation=True).files
+    for official, closing in ((True, 6), (False, 3)):
+        again = PretrainedTextEncoder(
+            source="nowhere", pretrained=False, max_tokens=6, official_truncation=official, files=files
+        )
+        assert again.tokenizer(["ship " * 9])[0][0, -1] == closing
+
+
 @pytest.mark.parametrize("sentence", ["", "🚢 船", "\n"])
 def test_sentences_without_a_known_word_have_tokens(bert, sentence):
     node = encoder(bert)

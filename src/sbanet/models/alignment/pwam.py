@@ -5,6 +5,8 @@ Shape letters: B batch, N = Hi*Wi pixels, C channels of the stage, T tokens, D t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,20 +25,20 @@ class PixelWordAttention(nn.Module):
         channels: C, the stage's channels.
         width: D, the text width.
         stage: the stage's number; the last stage's gate feeds nothing and is frozen.
-        heads: attention heads.
+        heads: attention heads, of all stages or one number a stage.
         dropout: after both GELUs of the fusion.
 
     Raises:
-        ValueError: if `channels` is no multiple of `heads`.
+        ValueError: if `channels` is no multiple of the heads, or their numbers are not one a stage.
     """
 
     reads_words = True
 
-    def __init__(self, *, channels: int, width: int, stage: int, heads: int = 1, dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, channels: int, width: int, stage: int, heads: int | Sequence[int] = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        if channels % heads:
-            raise ValueError(f"model.alignment.heads: {heads} heads do not divide {channels} channels")
-        self.heads = heads
+        self.heads = heads_of(stage, heads, channels)
         self.is_last = stage == NUM_STAGES - 1
         self.visual_projection = nn.Linear(channels, channels)
         self.query = nn.Linear(channels, channels)
@@ -58,7 +60,11 @@ class PixelWordAttention(nn.Module):
         fused = pixels_to_map(self.norm(fused_BNC), size)
         if self.is_last:
             return Aligned(visual, words, fused)
-        return Aligned(pixels_to_map(pixels_BNC + self.gate(fused_BNC), size), words, fused)
+        return Aligned(pixels_to_map(pixels_BNC + self._update(visual, fused_BNC), size), words, fused)
+
+    def _update(self, visual: Tensor, fused_BNC: Tensor) -> Tensor:
+        """(B, N, C): what the stage adds to the backbone's pixels for the next one."""
+        return self.gate(fused_BNC)
 
     def _fuse(self, pixels_BNC: Tensor, words: Words) -> Tensor:
         projected_BNC = self.dropout(F.gelu(self.visual_projection(pixels_BNC)))
@@ -71,6 +77,23 @@ class PixelWordAttention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def heads_of(stage: int, heads: int | Sequence[int], channels: int) -> int:
+    """The attention heads of a stage.
+
+    Raises:
+        ValueError: they do not divide the channels, or there is not one number a stage.
+    """
+    if not isinstance(heads, int):
+        if len(heads) != NUM_STAGES:
+            raise ValueError(
+                f"model.alignment.heads: got {list(heads)}, expected a number, or {NUM_STAGES}: one a stage"
+            )
+        heads = heads[stage]
+    if heads < 1 or channels % heads:
+        raise ValueError(f"model.alignment.heads: {heads} heads do not divide {channels} channels")
+    return heads
 
 
 def instance_norm(pixels_BNC: Tensor, eps: float = 1e-5) -> Tensor:

@@ -18,6 +18,7 @@ import timm
 import torch
 from torch import nn
 
+from sbanet.models.backbones import pad_first
 from sbanet.models.backbones.timm_stages import STRIDES, cut, prove, stage_ends
 from sbanet.models.nodes import NUM_STAGES
 from sbanet.models.weights import HUB, WeightsError, asking_the_hub, find_local, hub_failure, read_state_dict
@@ -47,6 +48,9 @@ class TimmBackbone(nn.Module):
             statistics of their norms change. 0 = everything learns.
         frozen_modules: regular expression; modules whose path it is found in (`stages.2.blocks_3.0.conv_dw`) do not
             learn either, wherever they are.
+        pad_before_shift: of a Swin: pad maps to whole windows before they are shifted, as the official code and the
+            weights of LAVT and RMSIN do; timm shifts first.
+        architecture: further arguments of timm's constructor (`embed_dim`, `depths`), laid over those of the name.
         mean: what is subtracted from each channel of the image, on the scale 0 to 1; None = as the weights expect.
         std: what each channel is then divided by; None = as the weights expect.
 
@@ -65,18 +69,22 @@ class TimmBackbone(nn.Module):
         drop_path: float = 0.0,
         frozen_stages: int = 0,
         frozen_modules: str | None = None,
+        pad_before_shift: bool = False,
+        architecture: Mapping[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= frozen_stages <= NUM_STAGES:
             raise ValueError(f"model.backbone.frozen_stages: got {frozen_stages}, expected 0 to {NUM_STAGES}")
-        model = create(name, drop_path, from_hub=weights == HUB).eval()
+        model = create(name, drop_path, architecture or {}, from_hub=weights == HUB).eval()
         normalisation = model.pretrained_cfg
         ends = stage_ends(model, name)
         self.stem, stages = cut(model, ends)
         self.stages = nn.ModuleList(stages)
         prove(model, ends, self.stem, stages, name)
+        if pad_before_shift:
+            pad_first.pad_before_shift(self, name)
         if weights is not None and weights != HUB:
             source = local_source(weights)
             load(model, self, source, match_weights)
@@ -117,11 +125,11 @@ def modules_named(backbone: nn.Module, pattern: str) -> list[nn.Module]:
     return found
 
 
-def create(name: str, drop_path: float, *, from_hub: bool) -> Any:
+def create(name: str, drop_path: float, architecture: Mapping[str, Any], *, from_hub: bool) -> Any:
     """The timm model, for any image size where its family can.
 
     Raises:
-        ValueError: timm has no such model.
+        ValueError: timm has no such model, or it does not take an argument.
         WeightsError: the hub does not give its weights.
     """
     if not timm.is_model(name):
@@ -129,18 +137,22 @@ def create(name: str, drop_path: float, *, from_hub: bool) -> Any:
         raise ValueError(
             f"model.backbone.name: timm has no {name!r}" + f"; similar: {', '.join(similar)}" * bool(similar)
         )
-    options: dict[str, Any] = {"num_classes": 0, "pretrained": from_hub}
+    options: dict[str, Any] = {"num_classes": 0, "pretrained": from_hub, **architecture}
     if drop_path:
         options["drop_path_rate"] = drop_path
     try:
         with asking_the_hub(f"timm/{name}") if from_hub else nullcontext():
             return _create(name, options)
     except TypeError as error:
-        if "drop_path_rate" not in str(error):
-            raise
-        raise ValueError(
-            f"model.backbone.drop_path={drop_path}: timm's {name} has no stochastic depth; set 0"
-        ) from error
+        if "drop_path_rate" in str(error):
+            raise ValueError(
+                f"model.backbone.drop_path={drop_path}: timm's {name} has no stochastic depth; set 0"
+            ) from error
+        if unknown := [argument for argument in architecture if f"'{argument}'" in str(error)]:
+            raise ValueError(
+                f"model.backbone.architecture: timm's {name} takes no {', '.join(unknown)}; remove it"
+            ) from error
+        raise
     except Exception as error:  # of any kind: downloads fail in many ways
         if not from_hub:
             raise

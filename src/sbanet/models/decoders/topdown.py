@@ -1,8 +1,11 @@
-"""LAVT's decoder: from the coarsest fused map down to stride 4."""
+"""LAVT's decoder: from the coarsest fused map down to stride 4.
+
+Shape letters: B batch, `Hi Wi Ci` stage i, h hidden width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +13,15 @@ from torch import Tensor, nn
 from sbanet.models.resize import resize_bilinear
 
 
-class TopDownDecoder(nn.Module):
-    """Upsample, concatenate the finer map, two 3x3 convolutions; three times; then one logit a pixel.
-
-    Source: LAVT (Yang et al., CVPR 2022), equations 8-9.
+class PyramidDecoder(nn.Module):
+    """Upsample, concatenate the finer map, two 3x3 convolutions; three times; then the logits at stride 4.
 
     Args:
         channels: Ci of the four stages.
-        hidden: width of the convolutions; half of the last stage's channels when None, as in LAVT.
+        hidden: h, the width of the convolutions; half of the last stage's channels when None.
         num_outputs: 1 = one logit a pixel (positive = referred); 2 = background and referent.
-        align_corners: of the bilinear upsampling (True in LAVT).
+        align_corners: of the bilinear upsampling.
+        second_convolution: h -> a level's second convolution, (B, h, H, W) -> (B, h, H, W).
 
     Raises:
         ValueError: if `num_outputs` is neither 1 nor 2.
@@ -29,9 +31,10 @@ class TopDownDecoder(nn.Module):
         self,
         *,
         channels: Sequence[int],
-        hidden: int | None = None,
-        num_outputs: int = 1,
-        align_corners: bool = False,
+        hidden: int | None,
+        num_outputs: int,
+        align_corners: bool,
+        second_convolution: Callable[[int], nn.Module],
     ) -> None:
         super().__init__()
         if num_outputs not in (1, 2):
@@ -39,7 +42,14 @@ class TopDownDecoder(nn.Module):
         hidden = hidden or channels[-1] // 2
         incoming = [channels[-1], hidden, hidden]
         self.levels = nn.ModuleList(
-            nn.Sequential(*conv_norm_relu(wide + skip, hidden), *conv_norm_relu(hidden, hidden))
+            nn.Sequential(
+                convolution_3x3(wide + skip, hidden),
+                nn.BatchNorm2d(hidden),
+                nn.ReLU(inplace=True),
+                second_convolution(hidden),
+                nn.BatchNorm2d(hidden),
+                nn.ReLU(inplace=True),
+            )
             for wide, skip in zip(incoming, reversed(channels[:-1]), strict=True)
         )
         self.classifier = nn.Conv2d(hidden, num_outputs, 1)
@@ -56,7 +66,38 @@ class TopDownDecoder(nn.Module):
         return logits if self.num_outputs == 2 else logits.squeeze(1)
 
 
-def conv_norm_relu(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    """A 3x3 convolution that keeps the size, BatchNorm, ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+class TopDownDecoder(PyramidDecoder):
+    """The pyramid decoder with plain convolutions.
+
+    Source: LAVT (Yang et al., CVPR 2022), equations 8-9.
+
+    Args:
+        channels: Ci of the four stages.
+        hidden: h, the width of the convolutions; half of the last stage's channels when None, as in LAVT.
+        num_outputs: 1 = one logit a pixel (positive = referred); 2 = background and referent.
+        align_corners: of the bilinear upsampling (True in LAVT).
+
+    Raises:
+        ValueError: if `num_outputs` is neither 1 nor 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int],
+        hidden: int | None = None,
+        num_outputs: int = 1,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__(
+            channels=channels,
+            hidden=hidden,
+            num_outputs=num_outputs,
+            align_corners=align_corners,
+            second_convolution=lambda width: convolution_3x3(width, width),
+        )
+
+
+def convolution_3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size; without bias, since a BatchNorm follows."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)

@@ -27,14 +27,16 @@ Files = Mapping[str, str]
 
 
 class PretrainedTokenizer:
-    """The tokenizer that belongs to a transformers model; truncation keeps its closing token.
+    """The tokenizer that belongs to a transformers model.
 
     Args:
         tokenizer: of the transformers library.
         max_tokens: cap on the length, special tokens included; what lies beyond is cut.
+        official_truncation: True = it is cut off the end of all tokens, so that a long sentence loses its closing one,
+            as in the official code of LAVT and RMSIN; False = it is cut before the closing token.
     """
 
-    def __init__(self, tokenizer: Any, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Any, *, max_tokens: int, official_truncation: bool = False) -> None:
         special = len(tokenizer("")["input_ids"])
         if max_tokens <= special:
             raise ValueError(
@@ -45,13 +47,14 @@ class PretrainedTokenizer:
         tokenizer.padding_side = "right"
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.official_truncation = official_truncation
 
     def __call__(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids (B, T) int64 and mask (B, T) bool, padded to the longest of the batch."""
-        encoded = self.tokenizer(
-            list(expressions), padding=True, truncation=True, max_length=self.max_tokens, return_attention_mask=True
-        )
-        return torch.tensor(encoded["input_ids"]), torch.tensor(encoded["attention_mask"]).bool()
+        cut = {"verbose": False} if self.official_truncation else {"truncation": True, "max_length": self.max_tokens}
+        encoded = self.tokenizer(list(expressions), padding=True, return_attention_mask=True, **cut)
+        token_ids, token_mask = (torch.tensor(encoded[key]) for key in ("input_ids", "attention_mask"))
+        return token_ids[:, : self.max_tokens], token_mask[:, : self.max_tokens].bool()
 
     def count(self, expression: str) -> int:
         """How many tokens the sentence has before any truncation."""
@@ -66,6 +69,7 @@ class PretrainedTextEncoder(nn.Module):
             tokenizer and weights to use.
         pretrained: whether to load the weights; False = random ones of the same architecture.
         max_tokens: cap on the length of a sentence, special tokens included.
+        official_truncation: whether a longer sentence loses its closing token; see `PretrainedTokenizer`.
         frozen_layers: the embeddings and the first so many layers do not learn and have no dropout; `all` = nothing
             learns; 0 = everything does.
         files: the config and the tokenizer, as `files` of an encoder holds them: with these, the source is not
@@ -82,16 +86,19 @@ class PretrainedTextEncoder(nn.Module):
         source: str,
         pretrained: bool = True,
         max_tokens: int = 40,
+        official_truncation: bool = False,
         frozen_layers: int | Literal["all"] = 0,
         files: Files | None = None,
     ) -> None:
         super().__init__()
         model, tokenizer = opened(source, files, pretrained=pretrained)
         encoder = getattr(model, "text_model", model)  # of two towers, that of the text
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None  # no word depends on it
         positions = min(getattr(encoder.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
         if max_tokens > positions:
             raise ValueError(f"model.text_encoder.max_tokens={max_tokens}: {source} reads at most {positions}")
-        self.tokenizer = PretrainedTokenizer(tokenizer, max_tokens=max_tokens)
+        self.tokenizer = PretrainedTokenizer(tokenizer, max_tokens=max_tokens, official_truncation=official_truncation)
         require_vocabulary(encoder, tokenizer, source)
         self.width = int(encoder.config.hidden_size)
         self.files = dict(files) if files is not None else files_of(model.config, tokenizer)
@@ -154,6 +161,20 @@ def opened(source: str, files: Files | None, *, pretrained: bool) -> tuple[Any, 
         raise WeightsError(
             f"{SOURCE_KEY}={source}: is no folder with config, tokenizer{' and weights' * pretrained} ({reason})"
         ) from error
+
+
+def open_tokenizer(source: str) -> Any:
+    """The tokenizer of a source alone.
+
+    Raises:
+        WeightsError: it cannot be had.
+    """
+    local = find_local(source, key=SOURCE_KEY)
+    try:
+        with asking_the_hub(source) if local is None else nullcontext():
+            return transformers.AutoTokenizer.from_pretrained(str(local or source))
+    except Exception as error:  # of any kind, as above
+        raise hub_failure(source, error, key=SOURCE_KEY, download=source) from error
 
 
 def _opened(place: str, *, pretrained: bool) -> tuple[Any, Any]:

@@ -1,0 +1,131 @@
+"""LAVT and RMSIN compute what the official code computes: logits, features, losses, gradients, an optimiser step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hydra.utils import instantiate
+
+from sbanet.config import compose
+from sbanet.interop import load_official
+from sbanet.interop.official_names import official_name
+
+from .golden import Features, Golden, subsample, target
+
+pytestmark = pytest.mark.slow
+
+CASES = [("lavt", "tiny224_f32"), ("lavt", "tiny224_f64"), ("lavt", "base480_f32"), ("rmsin", "base480_f32")]
+CANCELLED = (
+    "f_query.0.bias", "f_key.0.bias", "f_value.0.bias", "W.0.bias",
+    "attention.self.key.bias", "layer.11.output.LayerNorm.bias",
+)  # fmt: skip
+"""Biases that a softmax or an instance norm takes out again: what their gradients hold is rounding."""
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def golden(request, sbanet_goldens):
+    return Golden(sbanet_goldens, *request.param)
+
+
+@pytest.fixture(scope="module")
+def model(golden):
+    return load_official(golden.weights())
+
+
+@pytest.fixture(scope="module")
+def passed(golden, model):
+    """Logits, features, and the gradients of the official loss by official names."""
+    features = Features(model)
+    logits = model(*golden.inputs())
+    loss = official_loss(logits, target(*golden.size), dice=0.1 if golden.facts.get("loss_dice_only") else 0.0)
+    model.zero_grad()
+    loss.backward()
+    gradients = {official_name(name): parameter.grad for name, parameter in model.named_parameters()}
+    return logits.detach(), features.found, loss.detach(), gradients
+
+
+def official_loss(logits, mask, dice):
+    weight = torch.tensor([0.9, 1.1], dtype=torch.float32).to(logits.dtype)  # float32 constants, as officially
+    loss = F.cross_entropy(logits, mask, weight=weight)
+    if not dice:
+        return loss
+    probability, truth = logits.softmax(1), F.one_hot(mask, 2).permute(0, 3, 1, 2).to(logits.dtype)
+    overlap, total = (probability * truth).sum((2, 3)), (probability + truth).sum((2, 3))
+    return (1 - dice) * loss + dice * (1 - (2 * overlap + 1e-6) / (total + 1e-6)).sum()
+
+
+def sizes(parameters):
+    """How many tensors, and how many numbers."""
+    counts = [parameter.numel() for parameter in parameters]
+    return len(counts), sum(counts)
+
+
+def tolerance(golden):
+    return 1e-10 if golden.dtype == torch.float64 else 1e-4
+
+
+def test_the_logits(golden, passed):
+    logits = passed[0]
+    assert logits.dtype == golden.dtype
+    assert np.abs(logits[:, :, ::8, ::8].numpy() - golden.arrays["logits_s8"]).max() <= tolerance(golden)
+
+
+def test_every_stored_feature(golden, passed):
+    stored = {name.removeprefix("feat/"): array for name, array in golden.arrays.items() if name.startswith("feat/")}
+    found = passed[1]
+    assert stored.keys() <= found.keys()
+    count = 1024 if golden.dtype == torch.float64 else 2048
+    differences = {name: np.abs(subsample(found[name], count) - array.ravel()).max() for name, array in stored.items()}
+    assert max(differences.values()) <= tolerance(golden), differences
+
+
+def test_the_loss(golden, passed):
+    assert float(passed[2]) == pytest.approx(golden.facts["loss"], rel=1e-6)
+
+
+def test_the_gradients(golden, passed):
+    gradients = passed[3]
+    stored = golden.facts["grad_norm"]
+    assert gradients.keys() == stored.keys()
+    assert {name for name, value in stored.items() if value is None} == {
+        name for name, value in gradients.items() if value is None
+    }
+    exact = golden.dtype == torch.float64
+    relative, noise = (1e-6, 1e-10) if exact else (5e-3, 1e-6)
+    for name, expected in stored.items():
+        if expected is not None:
+            allowed = noise if name.endswith(CANCELLED) else relative * expected
+            assert abs(float(gradients[name].norm()) - expected) <= allowed, name
+    for name, array in golden.arrays.items():
+        if name.startswith("grad/"):
+            found = subsample(gradients[name.removeprefix("grad/")], 512)
+            assert np.abs(found - array).max() <= relative * np.abs(array).max(), name
+
+
+def test_the_first_step_of_the_official_optimiser(golden, model, passed):
+    """Of the norm of what changes, not of its sign: where a gradient is rounding, so is the direction of the step."""
+    if "adamw_first_step" not in golden.facts:
+        pytest.skip("the case has no such numbers")
+    stored = golden.facts["adamw_first_step"]["delta_norm"]
+    lr = 3e-5 if model.aggregator.__class__.__name__ == "CrossScaleInteraction" else 5e-5
+    setup = instantiate(compose("train", ["optim=official", f"optim.lr={lr}"]).optim)
+    named = list(model.named_parameters())
+    before = {name: parameter.detach().clone() for name, parameter in named}
+    setup.freeze(named)
+    optimizer, _ = setup.build(named, total_steps=1000)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.01, 0.01, 0.01]
+    counted = [sizes(group["params"]) for group in optimizer.param_groups]
+    dead = sizes(p for name, p in named if name.startswith("alignments.3.") and not p.requires_grad)
+    counted[1] = tuple(ours + left for ours, left in zip(counted[1], dead, strict=True))  # which ours do not train
+    assert counted == [(group["n_tensors"], group["n_params"]) for group in golden.facts["optim_groups"]]
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.grad = None  # of those that officially are in no optimiser
+    optimizer.step()
+    after = {official_name(name): (parameter.detach() - before[name]).norm().item() for name, parameter in named}
+    moved = {name for name, change in after.items() if change > 0}
+    assert moved == {name for name, change in stored.items() if change}
+    for name in moved - {name for name in moved if name.endswith(CANCELLED)}:
+        assert after[name] == pytest.approx(stored[name], rel=0.01), name
