@@ -133,7 +133,9 @@ def test_no_option_hides_a_value_that_a_paper_would_report(options: dict[str, di
         for target, given in set_somewhere.items()
         if target.startswith(PAPERS)
         for name, parameter in arguments_of(target).items()
-        if parameter.default is not parameter.empty and name not in given and name not in ("warmup_steps", "files", "stages")
+        if parameter.default is not parameter.empty
+        and name not in given
+        and name not in ("warmup_steps", "files", "stages")
     }
     assert hidden == set()
 
