@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from sbanet.data.records import Record
 from sbanet.errors import DataError
+from sbanet.images import read_image
 
 
 class RecordDataset(ABC):
@@ -39,6 +41,18 @@ class RecordDataset(ABC):
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+def annotated_image(path: Path, height: int, width: int) -> np.ndarray:
+    """An image of the size that its annotation says, (H, W, 3) uint8, RGB.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another size.
+    """
+    pixels = read_image(path)
+    if pixels.shape[:2] != (height, width):
+        raise DataError(f"{path}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, its annotation says {height}x{width}")
+    return pixels
 
 
 SENTENCES = ("own", "other", "none")

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sbanet.data.datasets import RecordDataset
+from sbanet.data.datasets import RecordDataset, annotated_image
 from sbanet.data.grammar import Grammar
 from sbanet.data.readers.coco import CocoImage, read_coco
 from sbanet.data.records import Record
-from sbanet.errors import DataError
-from sbanet.images import read_image
 
 CATEGORY_ALONE = ("category",)
 """The tags of a sentence that only names what there is one of."""
@@ -67,13 +65,7 @@ class Instances(RecordDataset):
             DataError: the file is missing, damaged, or of another size than its annotation says.
         """
         about = self._files[record.image]
-        pixels = read_image(self._folder / about.file)
-        if pixels.shape[:2] != (about.height, about.width):
-            raise DataError(
-                f"{self._folder / about.file}: has {pixels.shape[0]}x{pixels.shape[1]} pixels, "
-                f"its annotation says {about.height}x{about.width}"
-            )
-        return pixels
+        return annotated_image(self._folder / about.file, about.height, about.width)
 
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool."""
