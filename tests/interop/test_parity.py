@@ -93,19 +93,21 @@ def test_the_gradients(golden, passed):
         name for name, value in gradients.items() if value is None
     }
     exact = golden.dtype == torch.float64
-    relative, noise = (1e-6, 1e-10) if exact else (5e-3, 1e-6)
+    relative, noise, floor = (1e-6, 1e-10, 0.0) if exact else (5e-3, 1e-6, 1e-9)
     for name, expected in stored.items():
         if expected is not None:
-            allowed = noise if name.endswith(CANCELLED) else relative * expected
+            # of the visual branch, single numbers: sums over a whole map whose terms nearly cancel in float32
+            rounding = 5e-8 if ".repblock." in name and not exact else floor
+            allowed = noise if name.endswith(CANCELLED) else relative * expected + rounding
             assert abs(float(gradients[name].norm()) - expected) <= allowed, name
     for name, array in golden.arrays.items():
         if name.startswith("grad/"):
             found = subsample(gradients[name.removeprefix("grad/")], 512)
-            assert np.abs(found - array).max() <= relative * np.abs(array).max(), name
+            assert np.abs(found - array).max() <= relative * np.abs(array).max() + floor, name
 
 
 def test_the_first_step_of_the_official_optimiser(golden, model, passed):
-    """Of the norm of what changes, not of its sign: where a gradient is rounding, so is the direction of the step."""
+    """Where a gradient is far above Adam's epsilon (1e-8); near it, the step follows the gradient's rounding."""
     if "adamw_first_step" not in golden.facts:
         pytest.skip("the case has no such numbers")
     stored = golden.facts["adamw_first_step"]["delta_norm"]
@@ -127,5 +129,8 @@ def test_the_first_step_of_the_official_optimiser(golden, model, passed):
     after = {official_name(name): (parameter.detach() - before[name]).norm().item() for name, parameter in named}
     moved = {name for name, change in after.items() if change > 0}
     assert moved == {name for name, change in stored.items() if change}
-    for name in moved - {name for name in moved if name.endswith(CANCELLED)}:
+    counts = {official_name(name): parameter.numel() for name, parameter in named}
+    clear = {name for name in moved if golden.facts["grad_norm"][name] > 1e-6 * counts[name] ** 0.5}
+    assert len(clear) > len(moved) / 2
+    for name in clear - {name for name in clear if name.endswith(CANCELLED)}:
         assert after[name] == pytest.approx(stored[name], rel=0.01), name
