@@ -111,7 +111,7 @@ def test_the_first_step_of_the_official_optimiser(golden, model, passed):
     if "adamw_first_step" not in golden.facts:
         pytest.skip("the case has no such numbers")
     stored = golden.facts["adamw_first_step"]["delta_norm"]
-    lr = 3e-5 if model.aggregator.__class__.__name__ == "CrossScaleInteraction" else 5e-5
+    lr = golden.facts["adamw_first_step"]["lr"]
     setup = instantiate(compose("train", ["optim=official", f"optim.lr={lr}"]).optim)
     named = list(model.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in named}

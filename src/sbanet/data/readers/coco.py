@@ -59,16 +59,25 @@ def read_coco(path: Path) -> list[CocoImage]:
     Raises:
         DataError: no such file, or one that is not as the format says.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; expected COCO instance annotations (json)") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as json ({error})") from error
+    content = read_annotations(path)
     try:
         return _images(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not as COCO instance annotations are ({type(error).__name__}: {error})") from error
+
+
+def read_annotations(path: Path) -> Any:
+    """The content of an annotation file.
+
+    Raises:
+        DataError: no such file, or one that is no json.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; expected COCO instance annotations (json)") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as json ({error})") from error
 
 
 def _images(content: Mapping[str, Any]) -> list[CocoImage]:

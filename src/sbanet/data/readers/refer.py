@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from sbanet.data.readers.coco import in_plain_words
+from sbanet.data.readers.coco import in_plain_words, read_annotations
 from sbanet.data.readers.plain_pickle import read_plain_pickle
 from sbanet.errors import DataError
 
@@ -70,12 +69,7 @@ def read_refer(refs: Path, instances: Path) -> list[Referent]:
         DataError: a file is missing, damaged, or not as the format says; or a referent has no annotation.
     """
     entries = read_plain_pickle(refs)
-    try:
-        content = json.loads(instances.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{instances}: no such file; expected COCO instance annotations (json)") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{instances}: cannot be read as json ({error})") from error
+    content = read_annotations(instances)
     try:
         annotations = {entry["id"]: entry for entry in content["annotations"]}
         images = {entry["id"]: entry for entry in content["images"]}
