@@ -24,7 +24,8 @@ def built(*overrides: str, **options: Any) -> Trainer:
 
 
 @pytest.mark.parametrize("option", ["gpu", "ddp"])
-def test_gpus_compute_in_bfloat16_and_tf32(option: str) -> None:
+def test_gpus_compute_in_bfloat16_and_tf32(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     trainer = node(f"trainer={option}")
     assert (trainer.precision, trainer.float32_matmul_precision) == ("bf16-mixed", "high")
 
@@ -57,3 +58,16 @@ def test_what_the_callbacks_have_is_there_once(tmp_path: Any) -> None:
     trainer = built(callbacks=[progress, checkpoints])
     assert trainer.progress_bar_callback is progress
     assert trainer.checkpoint_callbacks == [checkpoints]
+
+
+@pytest.mark.parametrize(
+    ("precision", "emulated", "warned"), [("bf16-mixed", True, 1), ("bf16-mixed", False, 0), ("32-true", True, 0)]
+)
+def test_bfloat16_that_is_emulated_is_warned_of(
+    precision: str, emulated: bool, warned: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sbanet.training.trainer.multiplies_bfloat16", lambda: not emulated)
+    built(f"trainer.precision={precision}")
+    assert [record.levelname for record in caplog.records if "many times slower" in record.message] == (
+        ["WARNING"] * warned
+    )

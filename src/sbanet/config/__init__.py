@@ -6,6 +6,9 @@ from sbanet.config.literal import literal_arguments, repeatable_arguments, split
 from sbanet.config.locate import config_dir
 from sbanet.config.preflight import Problem, check, require_sound
 from sbanet.config.programs import program
+from sbanet.config.resolvers import register_resolvers
+
+register_resolvers()
 
 __all__ = [
     "Problem",

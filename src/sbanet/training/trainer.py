@@ -11,13 +11,16 @@ import lightning as L
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
+from sbanet.config.resolvers import multiplies_bfloat16
 from sbanet.errors import ConfigError
 from sbanet.training.checkpoints import WholeCheckpoints
 
+logger = logging.getLogger(__name__)
 _LIGHTNING_SAYS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
 
 
@@ -67,7 +70,19 @@ def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: An
             raise
         reason = " ".join(str(error.__cause__).split())
         raise ConfigError(f"trainer: {reason}; choose another one, as trainer=cpu") from error
+    if str(trainer.precision).startswith("bf16") and isinstance(trainer.accelerator, CPUAccelerator):
+        warn_of_emulation(str(trainer.precision))
     return trainer
+
+
+def warn_of_emulation(precision: str) -> None:
+    """Say so where this processor computes a precision many times more slowly than float32."""
+    if not multiplies_bfloat16():
+        logger.warning(
+            "trainer.precision=%s on a processor without bfloat16 is many times slower than "
+            "trainer.precision=32-true (what a checkpoint of another machine brings along, trainer=cpu exchanges)",
+            precision,
+        )
 
 
 def hide_notices() -> None:

@@ -1,0 +1,37 @@
+"""What a config can say beyond values: the resolvers of the project, known wherever a config is composed."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
+"""What torch calls a processor's instructions for bfloat16 products, on Intel, AMD and ARM."""
+
+
+def fast_precision(accelerator: str) -> str:
+    """Lightning's name of the fastest precision that trains as well as float32.
+
+    Args:
+        accelerator: Lightning's argument; `auto` is taken for a CPU where torch sees no GPU.
+
+    Returns:
+        `bf16-mixed` on a GPU, and on a CPU with instructions for it; elsewhere `32-true`, since a CPU that
+        emulates bfloat16 is slower by orders of magnitude.
+    """
+    import torch  # not by every command that composes a config
+
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    return "32-true" if on_cpu and not multiplies_bfloat16() else "bf16-mixed"
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16."""
+    import torch
+
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(known.get(instruction, False) for instruction in BFLOAT16_INSTRUCTIONS)
+
+
+def register_resolvers() -> None:
+    """Make `${fast_precision:cpu}` known to OmegaConf."""
+    OmegaConf.register_new_resolver("fast_precision", fast_precision, replace=True)
