@@ -76,6 +76,7 @@ class Golden:
     """One case: its facts, and the arrays stored of it."""
 
     def __init__(self, folder: Path, model: str, case: str) -> None:
+        self.model = model
         described = json.loads((folder / f"{model}.json").read_text())
         self.facts: dict[str, Any] = described["cases"][case]
         self.arrays = {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hydra.utils import instantiate
 
 from sbanet.config import compose
 from sbanet.interop import load_official
 from sbanet.interop.official_names import official_name
+from sbanet.models.nodes import foreground_logits
 
 from .golden import Features, Golden, subsample, target
 
@@ -39,21 +41,27 @@ def passed(golden, model):
     """Logits, features, and the gradients of the official loss by official names."""
     features = Features(model)
     logits = model(*golden.inputs())
-    loss = official_loss(logits, target(*golden.size), dice=0.1 if golden.facts.get("loss_dice_only") else 0.0)
+    loss = recipe(golden).loss(foreground_logits(logits), target(*golden.size).bool())["loss"]
     model.zero_grad()
     loss.backward()
     gradients = {official_name(name): parameter.grad for name, parameter in model.named_parameters()}
     return logits.detach(), features.found, loss.detach(), gradients
 
 
-def official_loss(logits, mask, dice):
-    weight = torch.tensor([0.9, 1.1], dtype=torch.float32).to(logits.dtype)  # float32 constants, as officially
-    loss = F.cross_entropy(logits, mask, weight=weight)
-    if not dice:
-        return loss
-    probability, truth = logits.softmax(1), F.one_hot(mask, 2).permute(0, 3, 1, 2).to(logits.dtype)
-    overlap, total = (probability * truth).sum((2, 3)), (probability + truth).sum((2, 3))
-    return (1 - dice) * loss + dice * (1 - (2 * overlap + 1e-6) / (total + 1e-6)).sum()
+def recipe(golden):
+    """The parts of the baseline's experiment as a run would have them."""
+    cfg = compose("train", [f"experiment={golden.model}_rrsisd", "paths.run=unused"])
+    if golden.model == "rmsin":
+        official_dice(cfg.loss)
+    return SimpleNamespace(loss=instantiate(cfg.loss), optim=instantiate(cfg.optim))
+
+
+def official_dice(loss):
+    """The sum over two samples, which the experiment's mean of another weight stands for at any batch."""
+    stands_for = instantiate(loss)
+    loss.terms.dice.reduction, loss.weights.dice = "sum", 0.1
+    logits, mask = torch.randn(2, 5, 5), torch.rand(2, 5, 5) < 0.5
+    torch.testing.assert_close(stands_for(logits, mask)["loss"], instantiate(loss)(logits, mask)["loss"])
 
 
 def sizes(parameters):
@@ -102,8 +110,11 @@ def test_the_gradients(golden, passed):
             assert abs(float(gradients[name].norm()) - expected) <= allowed, name
     for name, array in golden.arrays.items():
         if name.startswith("grad/"):
-            found = subsample(gradients[name.removeprefix("grad/")], 512)
-            assert np.abs(found - array).max() <= relative * np.abs(array).max() + floor, name
+            difference = np.abs(subsample(gradients[name.removeprefix("grad/")], 512) - array)
+            # in float32, a ReLU whose input rounds to the other side of 0 moves single entries: by 1 % of the largest
+            # on processors other than the reference's; what float32 cannot show, the case in float64 does
+            size, close = (np.max, relative) if exact else (np.linalg.norm, 2e-2)
+            assert size(difference) <= close * size(np.abs(array)) + floor, name
 
 
 def test_the_first_step_of_the_official_optimiser(golden, model, passed):
@@ -111,8 +122,8 @@ def test_the_first_step_of_the_official_optimiser(golden, model, passed):
     if "adamw_first_step" not in golden.facts:
         pytest.skip("the case has no such numbers")
     stored = golden.facts["adamw_first_step"]["delta_norm"]
-    lr = golden.facts["adamw_first_step"]["lr"]
-    setup = instantiate(compose("train", ["optim=official", f"optim.lr={lr}"]).optim)
+    setup = recipe(golden).optim
+    assert setup.lr == golden.facts["adamw_first_step"]["lr"]
     named = list(model.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in named}
     setup.freeze(named)

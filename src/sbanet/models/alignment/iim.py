@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sbanet.models.alignment.gates import LanguageGate
-from sbanet.models.alignment.pwam import PixelWordAttention
+from sbanet.models.alignment.pwam import OFFICIAL_GATE_STD, PixelWordAttention
 from sbanet.models.nodes import pixels_last
 
 
@@ -40,9 +40,7 @@ class IntraScaleInteraction(PixelWordAttention):
     ) -> None:
         super().__init__(channels=channels, width=width, stage=stage, heads=heads, dropout=dropout)
         self.visual_branch = SpatialWeighing()
-        self.visual_gate = LanguageGate(channels)
-        for weight in (*self.gate.parameters(), *self.visual_gate.parameters()):
-            nn.init.normal_(weight, std=0.02)
+        self.visual_gate = LanguageGate(channels, std=OFFICIAL_GATE_STD)
         if self.is_last:
             self.visual_branch.requires_grad_(False)
             self.visual_gate.requires_grad_(False)

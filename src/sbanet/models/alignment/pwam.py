@@ -14,6 +14,9 @@ from sbanet.models.alignment.gates import LanguageGate
 from sbanet.models.attention import attend
 from sbanet.models.nodes import NUM_STAGES, Aligned, Words, pixels_last, pixels_to_map
 
+OFFICIAL_GATE_STD = 0.02
+"""The gates start as the linear layers of the Swin that they stand beside."""
+
 
 class PixelWordAttention(nn.Module):
     """Pixel-word attention with multiplicative fusion and a language gate.
@@ -47,7 +50,7 @@ class PixelWordAttention(nn.Module):
         self.attended_projection = nn.Linear(channels, channels)
         self.fusion_projection = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
-        self.gate = LanguageGate(channels)
+        self.gate = LanguageGate(channels, std=OFFICIAL_GATE_STD)
         self.norm = nn.LayerNorm(channels)
         if self.is_last:
             self.gate.requires_grad_(False)
