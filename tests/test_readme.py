@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sbanet import check, dataset, evaluate, importing, predict, report
+from sbanet import check, dataset, evaluate, importing, predict, report, sweep
+from sbanet.sweeps.record import JobRecord, note_job
 
 from .interop.tiny_official import lavt
 from .tiny_run import DATA, TINY, Train
@@ -25,6 +26,7 @@ MAIN = {
     "sbanet-report": report.main,
     "sbanet-data": dataset.main,
     "sbanet-import": importing.main,
+    "sbanet-sweep": sweep.main,
 }
 
 
@@ -51,6 +53,7 @@ def demo_folder(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "scenes").mkdir()
     for name in ("my.png", "scenes/1.tif", "scenes/2.jpg"):
         Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(folder / name)
+    note_job(JobRecord(name="seed-1", folder=str(folder / "runs" / "aeroscenes_sbanet" / "seed-1"), status="finished"))
     torch.save({"model": lavt()}, folder / "RMSIN.pth")
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,14 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from sbanet.config import program, require_sound
+from sbanet.config import clear_errors, program, require_sound
+from sbanet.console import console
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.inference import read_checkpoint
+from sbanet.sweeps.multirun import Jobs, in_multirun, is_a_further_rank, stopping
+from sbanet.sweeps.record import FINISHED, SKIPPED
+from sbanet.sweeps.table import job_table
+from sbanet.training.agreement import AgreeingRanks
 from sbanet.training.complexity import count_multiply_adds, count_parameters
 from sbanet.training.csv_logger import MetricsCSV
 from sbanet.training.module import ReferringSegmentation
@@ -34,10 +40,24 @@ BEST = "best/val/mIoU"
 """What a run is judged by in a sweep."""
 
 
-@program("train")
-def main(cfg: DictConfig) -> float | None:
-    """Run one job; the value is the best validation score, for Hydra's sweepers."""
-    return train(cfg).get(BEST)
+def main() -> None:
+    """Train by the command line; of a sweep (`-m`), every job, each in processes of its own."""
+    with clear_errors("train"):
+        if is_a_further_rank(sys.argv[1:]):
+            return
+    jobs = Jobs()
+
+    @program("train")
+    def task(cfg: DictConfig) -> float | None:
+        # the value is for Hydra's sweepers
+        return (jobs.run(cfg) if in_multirun() else train(cfg)).get(BEST)
+
+    with stopping(jobs):
+        task()
+    if records := jobs.finish():
+        console().print(job_table(records))
+        if any(record.status not in (FINISHED, SKIPPED) for record in records):
+            sys.exit(1)
 
 
 def train(cfg: DictConfig) -> dict[str, float]:
@@ -63,7 +83,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     )
     folder = RunFolder(cfg.paths.run)
     throughput = Throughput()
-    callbacks = [*built(cfg.callbacks), throughput, PredictionTable(folder.predictions)]
+    callbacks = [AgreeingRanks(config), *built(cfg.callbacks), throughput, PredictionTable(folder.predictions)]
     trainer = build_trainer(
         cfg.trainer, callbacks=callbacks, logger=built(cfg.logger), default_root_dir=str(folder.path)
     )

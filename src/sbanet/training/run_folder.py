@@ -101,6 +101,17 @@ class RunFolder:
             )
         return facts
 
+    def has_finished(self, config: Mapping[str, Any]) -> bool:
+        """Whether the run here has finished, by this config; what data there are now is not asked.
+
+        Raises:
+            ConfigError: `run.json` is damaged.
+        """
+        facts = self.facts
+        if not facts or facts.get("status") != "finished":
+            return False
+        return not differences({"config": facts["config"], "dataset": {}}, {"config": config, "dataset": {}})
+
     def start(
         self,
         config: Mapping[str, Any],

@@ -1,0 +1,1 @@
+"""Many runs from one command: each job of a sweep is a process tree of its own."""
