@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sbanet import check, dataset, evaluate, importing, predict, report
+from sbanet import check, checkpoint, dataset, evaluate, importing, predict, report
 
 from .interop.tiny_official import lavt
 from .tiny_run import DATA, TINY, Train
@@ -25,6 +25,7 @@ MAIN = {
     "sbanet-report": report.main,
     "sbanet-data": dataset.main,
     "sbanet-import": importing.main,
+    "sbanet-checkpoint": checkpoint.main,
 }
 
 

@@ -92,7 +92,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
         raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
     if about["schema"] != SCHEMA:
-        advice = "update sbanet" if about["schema"] > SCHEMA else "train it anew, or use the version that wrote it"
+        writer = f"sbanet {about['version']}" if "version" in about else "the version that wrote it"
+        advice = f"update to {writer}" if about["schema"] > SCHEMA else f"train it anew, or use {writer}"
         raise CheckpointError(f"ckpt={path}: has schema {about['schema']}, this version reads {SCHEMA}; {advice}")
     return dict(checkpoint)
 

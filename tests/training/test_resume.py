@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 from sbanet.errors import ConfigError
+from sbanet.inference import read_checkpoint
 from sbanet.training.module import ReferringSegmentation
 from tests import killing
 from tests.tiny_run import TINY, Train
@@ -128,6 +131,45 @@ def test_the_middle_of_an_epoch_cannot_be_cut_otherwise(
 def test_validation_between_the_parts_of_a_step_is_refused(train_tiny: Train, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"every 3 batches falls .* choose a multiple of .*accumulate_grad_batches=2"):
         train_tiny(tmp_path, "trainer.val_check_interval=0.2", "trainer.accumulate_grad_batches=2")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a filesystem of 8 MB: of a run, the first checkpoints fit."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a filesystem")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_leaves_what_was_written(
+    small_disk: Path, scene_cache: Path, tmp_path: Path
+) -> None:
+    command = [*TINY, *ANYWHERE, f"paths.cache={scene_cache}", f"hydra.run.dir={small_disk / 'run'}"]
+    full = killing.train(*command)
+    assert full.returncode == 2, full.stdout
+    [line] = [line for line in full.stdout.splitlines() if line.startswith("error:")]
+    assert "last.ckpt: No space left on device; what was written before is whole: make room" in line
+    assert "Traceback" not in full.stdout
+    checkpoints = small_disk / "run" / "checkpoints"
+    assert read_checkpoint(checkpoints / "last.ckpt")["global_step"] >= 1
+    assert not list(checkpoints.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_to_is_one_line(small_disk: Path, scene_cache: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = killing.train(*TINY, f"paths.cache={scene_cache}", f"hydra.run.dir={small_disk / 'run'}")
+    assert refused.returncode == 2, refused.stdout
+    [line] = [line for line in refused.stdout.splitlines() if line.startswith("error:")]
+    assert "Read-only file system" in line
+    assert "Traceback" not in refused.stdout
 
 
 def killed(folder: Path, cache: Path, overrides: list[str], kills: list[str]) -> None:

@@ -36,7 +36,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint; `storage_options` has no meaning for local files."""
         path = Path(path)
         with open_atomically(path) as file:
-            torch.save(checkpoint, file)
+            with _system_errors_first():
+                torch.save(checkpoint, file)
             if path.name == LAST and path.exists():
                 file.flush()
                 os.fsync(file.fileno())
@@ -163,6 +164,18 @@ def require_whole_steps(trainer: L.Trainer) -> None:
             f"trainer.val_check_interval: validation every {every} batches falls between the parts of a step of "
             f"{accumulate} batches; choose a multiple of trainer.accumulate_grad_batches={accumulate}"
         )
+
+
+@contextmanager
+def _system_errors_first() -> Iterator[None]:
+    """Raise a system's refusal, as of a full disk, where torch reports the wrong place in the file that follows it."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        raise (cause or error) from None
 
 
 def _any_rank(trainer: L.Trainer, decision: bool) -> bool:

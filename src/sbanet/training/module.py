@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import sbanet
 from sbanet.data.records import Batch
 from sbanet.errors import ConfigError
 from sbanet.models.nodes import foreground_logits
@@ -147,6 +148,7 @@ class ReferringSegmentation(L.LightningModule):
         """Add what a reader needs to rebuild the model: plain containers only."""
         checkpoint["sbanet"] = {
             "schema": CHECKPOINT_SCHEMA,
+            "version": sbanet.__version__,
             "config": self.config,
             "normalisation": {"mean": list(self.model.backbone.mean), "std": list(self.model.backbone.std)},
             "text_encoder_files": getattr(self.model.text_encoder, "files", None),
