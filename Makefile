@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint
+.PHONY: help setup demo test test-slow test-kill lint
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -34,6 +34,9 @@ test: $(ENVIRONMENT) ## run the tests that take seconds
 
 test-slow: $(ENVIRONMENT) ## run the tests that take minutes
 	$(PYTEST) -m slow || [ $$? -eq 5 ] # 5: there is none
+
+test-kill: $(ENVIRONMENT) ## kill runs at random moments and compare them with undisturbed ones
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m kill
 
 lint: $(ENVIRONMENT) ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sbanet import check, dataset, evaluate, importing, predict, report, sweep
+from sbanet import check, checkpoint, dataset, evaluate, importing, predict, report, sweep
 from sbanet.sweeps.record import JobRecord, note_job
 
 from .interop.tiny_official import lavt
@@ -27,6 +27,7 @@ MAIN = {
     "sbanet-data": dataset.main,
     "sbanet-import": importing.main,
     "sbanet-sweep": sweep.main,
+    "sbanet-checkpoint": checkpoint.main,
 }
 
 

@@ -19,5 +19,9 @@ class CheckpointError(SbanetError, ValueError):
     """A checkpoint that is missing, damaged, or of another model than the one asked for."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint of which a part is missing or wrong, or no checkpoint at all."""
+
+
 class DataError(SbanetError, ValueError):
     """An image, an annotation or a dataset folder that is missing or not as its format says."""

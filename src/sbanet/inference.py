@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from sbanet.errors import CheckpointError, DataError
+from sbanet.errors import CheckpointError, DamagedCheckpointError, DataError
 from sbanet.images import DEFAULT_STRETCH, Stretch, read_image, rgb
 from sbanet.models.nodes import foreground_logits
 from sbanet.models.segmenter import ReferringSegmenter
@@ -87,12 +87,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt={path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # of any kind: a file of another format is parsed until something does not fit
         objects = "; it holds objects beyond tensors and plain containers" * ("unsupported" in str(error).lower())
-        raise CheckpointError(f"ckpt={path}: is no checkpoint, or a damaged one{objects}") from error
+        raise DamagedCheckpointError(f"ckpt={path}: is no checkpoint, or a damaged one{objects}") from error
     about = checkpoint.get("sbanet") if isinstance(checkpoint, Mapping) else None
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
         raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
     if about["schema"] != SCHEMA:
-        advice = "update sbanet" if about["schema"] > SCHEMA else "train it anew, or use the version that wrote it"
+        writer = f"sbanet {about['version']}" if "version" in about else "the version that wrote it"
+        advice = f"update to {writer}" if about["schema"] > SCHEMA else f"train it anew, or use {writer}"
         raise CheckpointError(f"ckpt={path}: has schema {about['schema']}, this version reads {SCHEMA}; {advice}")
     return dict(checkpoint)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from sbanet.config import clear_errors, program, require_sound
 from sbanet.console import console
 from sbanet.data.datamodules import ReferringDataModule
+from sbanet.errors import ConfigError, DamagedCheckpointError
 from sbanet.inference import read_checkpoint
 from sbanet.sweeps.multirun import Jobs, in_multirun, is_a_further_rank, stopping
 from sbanet.sweeps.record import FINISHED, SKIPPED
 from sbanet.sweeps.table import job_table
 from sbanet.training.agreement import AgreeingRanks
+from sbanet.training.checkpoints import LAST, PREVIOUS
 from sbanet.training.complexity import count_multiply_adds, count_parameters
 from sbanet.training.csv_logger import MetricsCSV
 from sbanet.training.module import ReferringSegmentation
@@ -30,6 +32,7 @@ from sbanet.training.predictions import PredictionTable
 from sbanet.training.run_config import differences
 from sbanet.training.run_folder import RunFolder
 from sbanet.training.run_id import register_resolvers
+from sbanet.training.signals import RUN_AGAIN
 from sbanet.training.throughput import Throughput
 from sbanet.training.trainer import build_trainer
 
@@ -38,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 BEST = "best/val/mIoU"
 """What a run is judged by in a sweep."""
+
+CUTS_AN_EPOCH = (("data", "batch_size"), ("trainer", "accumulate_grad_batches"))
+"""The keys that say which samples form an epoch's batches, beside those that name the dataset."""
 
 
 def main() -> None:
@@ -108,9 +114,9 @@ def train(cfg: DictConfig) -> dict[str, float]:
         resume=cfg.resume,
     )
     with failure_noted(folder):
-        last = continue_from(folder, trainer, cfg.resume)
+        last = continue_from(folder, trainer, config, cfg.resume)
         trainer.fit(task, datamodule=datamodule, ckpt_path=last, weights_only=True)
-        scores = numbers(trainer.callback_metrics) | best_score(trainer)
+        scores = task.measured() | best_score(trainer)
         if cfg.test:
             best = "best" if trainer.checkpoint_callback else None
             trainer.test(task, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
@@ -129,13 +135,20 @@ def scores_of_finished(folder: RunFolder, now: Mapping[str, Any]) -> dict[str, f
 
 @contextmanager
 def failure_noted(folder: RunFolder) -> Iterator[None]:
-    """Note in `run.json` that the run ended by an error, or was ended from outside."""
+    """Note in `run.json` that the run ended by an error, or was ended from outside.
+
+    Raises:
+        SystemExit: with `RUN_AGAIN`, where it was ended from outside.
+    """
     try:
         yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        folder.finish("interrupted", error=f"{type(stop).__name__}: {stop}")
+        # Lightning makes an exit without a code of a SIGTERM during a test
+        raise SystemExit(0 if stop.args == (0,) else RUN_AGAIN) from stop
     except BaseException as error:
-        # Lightning makes an exit of Ctrl-C, and so of a SIGTERM
-        ended = isinstance(error, KeyboardInterrupt | SystemExit)
-        folder.finish("interrupted" if ended else "failed", error=f"{type(error).__name__}: {error}")
+        with suppress(OSError):  # where the disk is full, which then is the error
+            folder.finish("failed", error=f"{type(error).__name__}: {error}")
         raise
 
 
@@ -151,19 +164,72 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
 
 
-def continue_from(folder: RunFolder, trainer: L.Trainer, resume: bool | str) -> Path | None:
-    """The run's newest checkpoint, None to begin anew; `metrics.csv` is cut back to it."""
-    last = folder.checkpoints / "last.ckpt"
+def continue_from(folder: RunFolder, trainer: L.Trainer, config: Mapping[str, Any], resume: bool | str) -> Path | None:
+    """The run's newest whole checkpoint, None to begin anew; `metrics.csv` is cut back to it.
+
+    Raises:
+        ConfigError: it stands in the middle of an epoch, which cannot be cut otherwise.
+        CheckpointError: there are checkpoints, but none that can be read.
+    """
     step = 0
+    newest = None
     if not resume:
         forget_checkpoints(folder)
-    elif last.is_file():
-        step = int(read_checkpoint(last)["global_step"])
-        logger.info("continuing %s at step %d", last, step)
+    elif found := newest_checkpoint(folder.checkpoints):
+        newest, checkpoint = found
+        require_same_place(checkpoint, config)
+        step = int(checkpoint["global_step"])
+        logger.info("continuing %s at step %d", newest, step)
     for run_logger in trainer.loggers:
         if isinstance(run_logger, MetricsCSV):
             run_logger.cut_back(step - 1)
-    return last if step else None
+    return newest if step else None
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint of a folder that is whole, and its content; None where there is none at all.
+
+    Raises:
+        CheckpointError: there are some, but none that can be read.
+    """
+    paths = [path for path in (folder / LAST, folder / PREVIOUS) if path.is_file()]
+    for path in paths:
+        try:
+            return path, read_checkpoint(path)
+        except DamagedCheckpointError as error:
+            if path == paths[-1]:
+                raise
+            logger.warning("%s; going on from %s, the one before it", error, PREVIOUS)
+            set_aside(path)
+    return None
+
+
+@rank_zero_only
+def set_aside(damaged: Path) -> None:
+    """Keep a damaged checkpoint from taking the place of the whole one before it."""
+    damaged.rename(damaged.with_name("damaged.ckpt"))
+
+
+def require_same_place(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse to go on in the middle of an epoch whose batches are cut otherwise now.
+
+    The number of ranks does not matter: a step's samples are the same for any.
+
+    Raises:
+        ConfigError: with the keys that must stay.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    before = checkpoint["sbanet"]["config"]
+    changed = [
+        f"{group}.{key} {before[group][key]} -> {config[group][key]}"
+        for group, key in CUTS_AN_EPOCH
+        if before[group][key] != config[group][key]
+    ]
+    if changed and progress["current"]["ready"] and not progress["is_last_batch"]:
+        raise ConfigError(
+            f"the run stands in the middle of an epoch, which {', '.join(changed)} would cut otherwise; "
+            "finish the epoch with the values it had, or begin anew with resume=false"
+        )
 
 
 @rank_zero_only

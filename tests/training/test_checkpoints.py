@@ -26,7 +26,10 @@ def test_a_checkpoint_replaces_the_one_before_it(tmp_path: Path) -> None:
     for number in (1, 2):
         WholeCheckpoints().save_checkpoint({"step": number, "weights": torch.ones(3)}, path)
     assert WholeCheckpoints().load_checkpoint(path, weights_only=True)["step"] == 2
-    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+    assert {file.name: torch.load(file, weights_only=True)["step"] for file in path.parent.iterdir()} == {
+        "last.ckpt": 2,
+        "previous.ckpt": 1,
+    }
 
 
 def test_one_that_cannot_be_finished_leaves_the_old(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
     task.logged = logged  # type: ignore[assignment]
     task.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
     task.log_dict = lambda values, **_: logged.update(values)  # type: ignore[method-assign, assignment]
-    task.trainer = SimpleNamespace(testing=True)  # type: ignore[assignment]
+    task.trainer = SimpleNamespace(testing=True, callback_metrics={"val/mIoU": torch.tensor(0.5)})  # type: ignore[assignment]
     return task
 
 
@@ -190,6 +190,7 @@ def test_a_checkpoint_says_what_its_model_is() -> None:
     assert (about["schema"], about["config"]) == (CHECKPOINT_SCHEMA, {"seed": 3})
     assert about["normalisation"] == {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
     assert about["text_encoder_files"] == {"config.json": "{}"}
+    assert about["metrics"] == {"val/mIoU": 0.5}
 
 
 def test_the_model_computes_channels_last_if_asked() -> None:

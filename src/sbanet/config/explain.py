@@ -6,6 +6,7 @@ says what came, what was expected, and what to type instead.
 
 from __future__ import annotations
 
+import errno
 import re
 
 from hydra.errors import (
@@ -27,6 +28,14 @@ from sbanet.config.arguments import Arguments
 from sbanet.config.keys import config_groups, known_keys, root_configs
 from sbanet.config.suggest import did_you_mean
 from sbanet.errors import SbanetError
+
+_REFUSED_WRITES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room in your quota",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that you may write to",
+}
+"""What to do where the system takes no file."""
 
 _OF_WRONG_ARGUMENTS = (ImportError, AttributeError, TypeError, ValueError, LookupError)
 
@@ -54,6 +63,9 @@ def explain(error: BaseException, config_name: str, arguments: Arguments) -> str
             return _one_line(error)
         case OmegaConfBaseException():
             return _value(error)
+        case OSError() if error.errno in _REFUSED_WRITES:
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror}; what was written before is whole: {_REFUSED_WRITES[error.errno]}, repeat"
         case _:
             return None
 

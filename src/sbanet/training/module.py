@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import sbanet
 from sbanet.data.records import Batch
 from sbanet.errors import ConfigError
 from sbanet.models.nodes import foreground_logits
@@ -76,6 +77,7 @@ class ReferringSegmentation(L.LightningModule):
         self.config = config
         self.network_scores = ReferringScores()
         self.native_scores = ReferringScores()
+        self._measured_before: dict[str, float] = {}
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W), whose difference is learned."""
@@ -146,10 +148,20 @@ class ReferringSegmentation(L.LightningModule):
         """Add what a reader needs to rebuild the model: plain containers only."""
         checkpoint["sbanet"] = {
             "schema": CHECKPOINT_SCHEMA,
+            "version": sbanet.__version__,
             "config": self.config,
             "normalisation": {"mean": list(self.model.backbone.mean), "std": list(self.model.backbone.std)},
             "text_encoder_files": getattr(self.model.text_encoder, "files", None),
+            "metrics": self.measured(),
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know what was measured before: a run that was killed after its training measures nothing anew."""
+        self._measured_before = dict(checkpoint["sbanet"].get("metrics", {}))
+
+    def measured(self) -> dict[str, float]:
+        """The last value of each metric, those of the starts before this one among them."""
+        return self._measured_before | {name: float(value) for name, value in self.trainer.callback_metrics.items()}
 
     def _evaluate(self, batch: Batch) -> EvalOutput:
         logits = foreground_logits(self(batch)).float()

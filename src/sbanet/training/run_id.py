@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 NEUTRAL_KEYS = (
     "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
+    "callbacks.best.every_minutes", "callbacks.best.stop_signals",
 )  # fmt: skip
 """Where and how a run computes, not what: with all that lies below them, these keys change no result."""
 

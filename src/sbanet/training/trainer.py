@@ -90,6 +90,7 @@ def hide_notices() -> None:
     _LIGHTNING_SAYS.addFilter(_is_no_advertisement)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*is deprecated")
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # those that are frozen
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 

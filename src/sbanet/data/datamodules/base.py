@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import albumentations as A
@@ -19,7 +19,7 @@ from sbanet.data.datasets import SENTENCES, RecordDataset, swap_sentences
 from sbanet.data.records import Batch
 from sbanet.data.sampling import EvalBatches, TrainBatches
 from sbanet.data.transforms import Transform
-from sbanet.errors import ConfigError, DataError
+from sbanet.errors import ConfigError, DataError, SbanetError
 from sbanet.resizing import Resize, require_known
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.trainer
 
     def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
-        return DataLoader(
+        return LazyLoader(
             samples,  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=self.collate,
@@ -159,6 +159,20 @@ class ReferringDataModule(L.LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_single_threaded,
         )
+
+
+class LazyLoader(DataLoader[Batch]):
+    """Draws its batches from the first one on that is asked for, not from when the iterator is made.
+
+    Lightning makes the iterator before it has found the place in the epoch that a continued run is at; loader
+    processes would begin with the wrong batches. An error of ours in a loader process keeps its one line.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except SbanetError as error:  # of a loader process, with its traceback written into the text
+            raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from error
 
 
 def require_whole(least: int, **values: Any) -> None:

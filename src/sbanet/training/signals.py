@@ -1,0 +1,55 @@
+"""Signals that ask a training to save and stop: Ctrl-C, a cluster's warning before it takes the machine away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+from sbanet.errors import ConfigError
+
+RUN_AGAIN = 75
+"""The exit code of a run that was stopped and goes on when its command is run again: EX_TEMPFAIL of sysexits.h."""
+
+
+class StopSignals:
+    """Notes the first of some signals, for the training to act on where it can; a second one ends the process.
+
+    Args:
+        names: such as `SIGTERM`.
+
+    Raises:
+        ConfigError: a name that this system does not know, or a signal that cannot be caught.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        known = {one.name: one for one in signal.valid_signals() if isinstance(one, signal.Signals)}
+        catchable = known.keys() - {"SIGKILL", "SIGSTOP"}
+        names = list(names)
+        if unknown := [name for name in names if name not in catchable]:
+            raise ConfigError(
+                f"stop_signals: got {', '.join(map(str, unknown))}; expected names of {', '.join(sorted(catchable))}"
+            )
+        self.signals = [known[name] for name in names]
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def watch(self) -> None:
+        """Note the signals from here on; what was done about them comes back with `unwatch`."""
+        if not self._before and threading.current_thread() is threading.main_thread():
+            self._before = {one: signal.signal(one, self._note) for one in self.signals}
+
+    def unwatch(self) -> None:
+        """Leave the signals to whoever had them before."""
+        while self._before:
+            one, handler = self._before.popitem()
+            signal.signal(one, signal.SIG_DFL if handler is None else handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.received = signal.Signals(number)

@@ -1,0 +1,95 @@
+"""`sbanet-train` that kills itself with SIGKILL at a chosen moment, and what is compared after a run that survived it.
+
+As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th `step`, `writing` (of a
+checkpoint, half of it on the disk) or `validation` batch of that rank; of `all`, the first rank to get there takes the
+others along.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+STARTED_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED")
+
+
+def train(*overrides: str, kill: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; no process of it is left."""
+    environment = {name: value for name, value in os.environ.items() if name not in STARTED_BY_LIGHTNING}
+    process = subprocess.Popen(
+        [sys.executable, __file__, *overrides], env=environment | {"KILL": kill}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        out, _ = process.communicate(timeout=timeout)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(process.args, process.returncode, out)
+
+
+def state(checkpoint: Path) -> dict[str, Any]:
+    """What of a checkpoint the training's course decides, in a form that compares bit for bit."""
+    import torch
+
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return plain({key: content[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")})
+
+
+def plain(value: Any) -> Any:
+    if hasattr(value, "numpy"):
+        return str(value.dtype), tuple(value.shape), value.detach().numpy().tobytes()
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def arm(moment: str, count: int, rank: str) -> None:
+    """Let this process kill itself, or all processes of the run, at a moment."""
+    import torch
+
+    from sbanet.training.module import ReferringSegmentation
+
+    own = os.environ.get("LOCAL_RANK", "0")
+    left = count if rank in (own, "all") else -1
+
+    def killing(function: Callable[..., Any], before_it_dies: Callable[..., Any] = lambda *_: None) -> Any:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                before_it_dies(*arguments)
+                if rank == "all":
+                    os.killpg(0, signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    def half(_: Any, file: Any) -> None:
+        file.write(b"PK" * 1000)
+        file.flush()
+
+    if moment == "writing":
+        torch.save = killing(torch.save, half)
+    elif moment == "step":
+        ReferringSegmentation.training_step = killing(ReferringSegmentation.training_step)  # type: ignore[method-assign]
+    else:
+        ReferringSegmentation.validation_step = killing(ReferringSegmentation.validation_step)  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    if kill := os.environ.get("KILL"):
+        moment, count, rank = kill.split(":")
+        arm(moment, int(count), rank)
+    from sbanet.train import main
+
+    main()
