@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 NEUTRAL_KEYS = (
-    "hydra", "logger", "paths", "resume", "data.root", "data.num_workers",
+    "hydra", "logger", "paths", "resume", "data.root", "data.num_workers", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
 """Where and how a run computes, not what: with all that lies below them, these keys change no result."""
