@@ -1,7 +1,8 @@
-"""`sbanet-data gallery|stats`."""
+"""`sbanet-data gallery|stats|check|convert`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,8 @@ import pytest
 
 from sbanet.dataset import gallery, main, read_samples
 from sbanet.drawing import GAP
+
+from .tiny_phrases import write_phrases
 
 TINY = (
     "data.image_size=64",
@@ -151,3 +154,52 @@ def test_an_unknown_action_is_refused(argv, capsys):
         main(argv)
     assert ended.value.code == 2
     assert "gallery" in capsys.readouterr().err
+
+
+def test_check_prints_and_exits(tmp_path, capsys):
+    root = write_phrases(tmp_path / "data", {"train": 3, "val": 2, "test": 2})
+    dataset = ["data=refsegrs", f"data.root={root}", "data.published={train: 3, val: 2, test: 2}"]
+    main(["check", *dataset])
+    assert "ok: nothing that changes numbers" in capsys.readouterr().out
+    (root / "masks" / "5.tif").write_bytes(b"")
+    main(["check", *dataset, "pixels=false"])
+    assert "not checked: images and masks (pixels=false)" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as found:
+        main(["check", *dataset, "format=json"])
+    assert found.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["sound"], told["counts"]) == (False, {"train": 3, "val": 2, "test": 2})
+    [finding] = [one for one in told["findings"] if one["severity"] == "numbers"]
+    assert (finding["kind"], finding["split"], finding["count"]) == ("image or mask that cannot be used", "val", 1)
+    assert finding["where"] == [
+        f"image={root / 'masks' / '5.tif'}: cannot be decoded; expected a PNG, JPEG or TIFF file"
+    ]
+
+
+def test_check_lists_annotations_that_cannot_be_read(tmp_path, capsys):
+    root = write_phrases(tmp_path / "data", {"train": 3, "val": 2})
+    with pytest.raises(SystemExit) as found:
+        main(["check", "data=refsegrs", f"data.root={root}", "data.published=null"])
+    assert found.value.code == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "annotations that cannot be read" in printed
+
+
+def test_check_says_what_it_could_not_check(tmp_path, capsys):
+    root = write_phrases(tmp_path / "data", {"train": 3, "val": 2, "test": 2})
+    encoder = ["model/text_encoder=transformers", f"model.text_encoder.source={tmp_path / 'none'}"]
+    main(["check", "data=refsegrs", f"data.root={root}", "data.published=null", *encoder])
+    assert "not checked: cut sentences and unknown words (" in capsys.readouterr().out
+
+
+def test_a_converted_dataset_is_read_by_all_commands(tmp_path, capsys):
+    root = write_phrases(tmp_path / "data", {"train": 3, "val": 2, "test": 2})
+    out = tmp_path / "open"
+    main(["convert", "data=refsegrs", f"data.root={root}", f"out={out}", "files=link"])
+    assert "wrote 7 samples; read them by data=open data.name=refsegrs data.root=" in capsys.readouterr().out
+    main(["check", "data=open", f"data.root={out}"])
+    main(["stats", "data=open", f"data.root={out}", "split=train"])
+    assert "samples" in capsys.readouterr().out
+    assert "out is missing" in failure(capsys, "convert", "data=refsegrs", f"data.root={root}")
+    assert "files=move: expected copy, link" in failure(capsys, "convert", *TINY, f"out={out}", "files=move")
+    assert "format=xml: expected table, json" in failure(capsys, "check", *TINY, "format=xml")

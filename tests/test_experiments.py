@@ -18,6 +18,7 @@ from sbanet.scores import score
 from sbanet.train import train
 
 from .tiny_coco import write_coco
+from .tiny_phrases import write_phrases
 from .tiny_refer import write_refer
 from .tiny_run import DATA, NODES, settings_as_they_were
 from .tiny_transformers import write_encoder
@@ -36,7 +37,10 @@ def small(experiment: str, folder: Path) -> list[str]:
         overrides += [override for override in DATA if "scenes" in override]
     elif cfg.data._target_.endswith("ReferDataModule"):
         root = write_refer(folder / "refer", {"train": 8, "val": 4, "test": 8})
-        overrides += [f"data.root={root}", "data.num_workers=0"]
+        overrides += [f"data.root={root}", "data.num_workers=0", "data.published=null"]
+    elif cfg.data._target_.endswith("PhraseFoldersDataModule"):
+        root = write_phrases(folder / "phrases", {"train": 8, "val": 4, "test": 8})
+        overrides += [f"data.root={root}", "data.num_workers=0", "data.published=null"]
     else:
         root = write_coco(folder / "coco", {"train": 4, "val": 3})
         overrides += [f"data.root={root}", "data.category_share=1", "data.num_workers=0"]

@@ -17,7 +17,7 @@ SIZE = (40, 56)
 SENTENCES = ("The airplane on the left", "A large airplane", "The expressway service area at the bottom")
 
 
-def write_refer(root: Path, referents: dict[str, int], sentences: int = 1) -> Path:
+def write_refer(root: Path, referents: dict[str, int], sentences: int = 1, size: tuple[int, int] = SIZE) -> Path:
     """Write so many referents a split, each with an image of its own and so many sentences.
 
     Returns:
@@ -35,16 +35,18 @@ def write_refer(root: Path, referents: dict[str, int], sentences: int = 1) -> Pa
     for split, count in referents.items():
         for _ in range(count):
             number = len(refs) + 1
-            mask = np.zeros(SIZE, np.uint8)
+            mask = np.zeros(size, np.uint8)
             top, left = (int(start) for start in rng.integers(2, 20, 2))
             mask[top : top + 12, left : left + 15] = 1
             image = np.where(mask[..., None], 200, 30).astype(np.uint8).repeat(3, 2)
+            image[-8:] = rng.integers(0, 256, 3)  # no two images are equal
+            image[-8:, :8] = rng.integers(0, 256, 3)
             name = f"{number:05}.jpg"
             cv2.imwrite(str(root / "images" / "rrsisd" / "JPEGImages" / name), image)
             rle = coco_mask.encode(np.asfortranarray(mask))
             rle["counts"] = rle["counts"].decode()
             category = number % 2
-            content["images"].append({"id": number, "file_name": name, "height": SIZE[0], "width": SIZE[1]})
+            content["images"].append({"id": number, "file_name": name, "height": size[0], "width": size[1]})
             content["annotations"].append(
                 {"id": number, "image_id": number, "category_id": category, "segmentation": [rle]}
             )

@@ -1,4 +1,4 @@
-"""`sbanet-data`: look at a dataset before a model does. `gallery` draws a contact sheet, `stats` counts."""
+"""`sbanet-data`: look at a dataset before a model does: draw, count, check, convert."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -16,19 +17,26 @@ from rich.console import Console
 from rich.table import Table
 
 from sbanet.config import clear_errors, compose, split_literal
+from sbanet.console import console
 from sbanet.data.batching import Samples
 from sbanet.data.datamodules import ReferringDataModule
+from sbanet.data.open import How, convert
 from sbanet.data.records import Record
+from sbanet.dataset_check import check_dataset
 from sbanet.drawing import caption, grid, overlay
 from sbanet.errors import ConfigError, DataError
 from sbanet.files import write_atomically
 
 DEFAULT_COUNT = 24
 COLUMNS = 6
+FOUND_PROBLEMS = 1
 
-_ABOUT = """Look at a dataset: sbanet-data gallery|stats [data=aeroscenes] [split=val] [data.KEY=VALUE].
-gallery writes a contact sheet of samples with their sentences (count=24, out=gallery.png); stats counts categories,
-skills, sizes and words."""
+_ABOUT = """Look at a dataset: sbanet-data gallery|stats|check|convert [data=aeroscenes] [data.KEY=VALUE].
+gallery writes a contact sheet of samples with their sentences (split=val, count=24, out=gallery.png); stats counts
+categories, skills, sizes and words (split=val); check compares all splits with what is published, and looks for files,
+masks, ids, sentences and images that spoil numbers (pixels=false leaves the files unread; format=json; model/... says
+whose tokenizer counts); its exit code is 1 where a finding changes numbers. convert writes all splits as Parquet and
+images to out=FOLDER (files=link leaves the images where they are), which data=open reads."""
 
 
 @clear_errors()
@@ -36,30 +44,72 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Look at a dataset from the command line; `argv` is `sys.argv` unless given."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser("sbanet-data", description=_ABOUT)
-    parser.add_argument("action", choices=("gallery", "stats"))
+    parser.add_argument("action", choices=tuple(ACTIONS))
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    literal, overrides = split_literal(arguments.overrides, ("split", "count", "out"))
-    split, count = literal.get("split", "val"), _count(literal.get("count"))
-    samples = read_samples(overrides, split)
-    console = Console()
-    if arguments.action == "stats":
-        for table in statistics(samples, split):
-            console.print(table)
-        return
-    out = Path(literal.get("out", "gallery.png"))
+    literal, overrides = split_literal(arguments.overrides, KEYS[arguments.action])
+    ACTIONS[arguments.action](overrides, literal)
+
+
+def run_check(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
+    """Check all splits.
+
+    Raises:
+        SystemExit: with the exit code, where a finding changes numbers.
+    """
+    shown = _one_of(literal, "format", ("table", "json"))
+    pixels = _one_of(literal, "pixels", ("true", "false")) == "true"
+    outcome = check_dataset(compose("train", overrides), pixels=pixels)
+    if shown == "json":
+        sys.stdout.write(outcome.json() + "\n")
+    else:
+        outcome.print(console())
+    if not outcome.sound:
+        raise SystemExit(FOUND_PROBLEMS)
+
+
+def run_convert(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
+    """Write all splits in the open layout."""
+    if "out" not in literal:
+        raise ConfigError("out is missing; say where to write: sbanet-data convert data=... out=<new folder>")
+    how: Any = _one_of(literal, "files", get_args(How))
+    out = Path(literal["out"])
+    datamodule = read_datamodule(overrides)
+    count = convert({split: datamodule.dataset(split) for split in datamodule.splits}, out, how)
+    console().print(
+        f"wrote {count:,} samples; read them by data=open data.name={datamodule.name} data.root={out}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def run_stats(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
+    """Count a split."""
+    split = literal.get("split", "val")
+    _count(literal.get("count"))
+    terminal = Console()
+    for table in statistics(read_samples(overrides, split), split):
+        terminal.print(table)
+
+
+def run_gallery(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
+    """Draw a split."""
+    count, out = _count(literal.get("count")), Path(literal.get("out", "gallery.png"))
+    sheet = gallery(read_samples(overrides, literal.get("split", "val")), count)
     try:
-        write_atomically(out, gallery(samples, count))
+        write_atomically(out, sheet)
     except OSError as error:
         raise DataError(f"out={out}: cannot be written ({error.strerror or error})") from error
-    console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
+    console().print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 def read_samples(overrides: Sequence[str], split: str) -> Samples:
     """A split as a training config would have it; no model is built."""
-    cfg = compose("train", overrides)
-    datamodule: ReferringDataModule = instantiate(cfg.data, tokenizer=None)
-    return datamodule.samples(split)
+    return read_datamodule(overrides).samples(split)
+
+
+def read_datamodule(overrides: Sequence[str]) -> ReferringDataModule:
+    """The dataset of a training config."""
+    return instantiate(compose("train", overrides).data, tokenizer=None)
 
 
 def gallery(samples: Samples, count: int) -> bytes:
@@ -111,12 +161,35 @@ def _shares(title: str, counts: Counter[str], total: int) -> Table:
     return table
 
 
+def _one_of(literal: Mapping[str, str], key: str, known: Sequence[str]) -> str:
+    """The value of a key, the first of the known ones unless given.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    value = literal.get(key, known[0])
+    if value not in known:
+        raise ConfigError(f"{key}={value}: expected {', '.join(known)}")
+    return value
+
+
 def _count(text: str | None) -> int:
     if text is None:
         return DEFAULT_COUNT
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"count={text}: expected a whole number of 1 or more")
     return int(text)
+
+
+ACTIONS = {"gallery": run_gallery, "stats": run_stats, "check": run_check, "convert": run_convert}
+
+KEYS = {
+    "gallery": ("split", "count", "out"),
+    "stats": ("split", "count", "out"),
+    "check": ("format", "pixels"),
+    "convert": ("out", "files"),
+}
+"""The arguments of each action that are no config."""
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ CONDITIONS = {"own": "", "other": "_wrong_sentence", "none": "_no_sentence"}
 GROUPS = ("data", "trainer")
 """What of a checkpoint's config an evaluation may change."""
 
-SAME_TABLE = ("sentence", "num_workers", "eval_batch_size", "root", "cache")
+SAME_TABLE = ("sentence", "num_workers", "eval_batch_size", "root", "cache", "check", "published")
 """Keys of `data` that leave a run's own table what it is, or give it another name."""
 
 _ABOUT = """Score a checkpoint: sbanet-evaluate ckpt=PATH [split=test] [data=...] [data.KEY=VALUE] [trainer.KEY=VALUE].

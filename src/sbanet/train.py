@@ -86,6 +86,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         cfg.trainer, callbacks=callbacks, logger=built(cfg.logger), default_root_dir=str(folder.path)
     )
     datamodule.prepare_data()
+    datamodule.require_sound()
     dataset = {"name": datamodule.name, "fingerprint": datamodule.fingerprint()}
     if cfg.resume and (scores := scores_of_finished(folder, {"config": config, "dataset": dataset})) is not None:
         logger.info("%s has finished; resume=false trains it anew", folder.path)

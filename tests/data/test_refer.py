@@ -30,13 +30,18 @@ def files(root):
     return folder / "refs(unc).p", folder / "instances.json", root / "images" / "rrsisd" / "JPEGImages"
 
 
+def split_of(root, split):
+    refs, instances, images = files(root)
+    return Refer(read_refer(refs, instances), images, split=split)
+
+
 def module(root):
     cfg = compose("train", ["data=rrsisd", f"data.root={root}", "data.image_size=32"])
     return instantiate(cfg.data, tokenizer=None)
 
 
 def test_a_split_has_a_sample_a_sentence(root):
-    dataset = Refer(*files(root), split="train")
+    dataset = split_of(root, "train")
     assert len(dataset) == 10
     first, second = dataset.records[:2]
     assert (first.sample_id, second.sample_id) == ("train-1-0", "train-1-1")
@@ -59,8 +64,33 @@ def test_the_config_finds_it(root):
 
 
 def test_a_split_that_the_file_lacks(root):
-    with pytest.raises(DataError, match=r"refs\(unc\)\.p has no such split; known: test, train, val"):
-        Refer(*files(root), split="testB")
+    with pytest.raises(DataError, match="the annotations have no such split; known: test, train, val"):
+        split_of(root, "testB")
+
+
+def test_splits_and_files_of_the_kin(tmp_path):
+    root = write_refer(tmp_path / "refer", {"train": 3, "val": 2, "testA": 2, "testB": 1}, sentences=3)
+    place = ["refs=rrsisd/refs(unc).p", "instances=rrsisd/instances.json", "images=images/rrsisd/JPEGImages"]
+    for name in ("refcoco", "refcocop"):
+        cfg = compose("train", [f"data={name}", f"data.root={root}"])
+        for key, value in (pair.split("=") for pair in place):
+            cfg.data[key] = value
+        data = instantiate(cfg.data, tokenizer=None)
+        assert {split: len(data.dataset(split)) for split in data.splits} == {
+            "train": 9, "val": 6, "testA": 6, "testB": 3
+        }  # fmt: skip
+        assert data.test_split == "testA"
+        assert list(data.published) == list(data.splits)
+
+
+def test_damaged_run_lengths_are_not_drawn(root):
+    _, instances, _ = files(root)
+    content = json.loads(instances.read_text())
+    content["annotations"][0]["segmentation"][0]["counts"] = content["annotations"][0]["segmentation"][0]["counts"][:-2]
+    instances.write_text(json.dumps(content))
+    dataset = split_of(root, "train")
+    with pytest.raises(DataError, match=r"annotation 1 of 00001.jpg: its run lengths "):
+        dataset.mask(dataset.records[0])
 
 
 def test_pixels_of_two_segments_are_of_none():
@@ -96,7 +126,7 @@ def test_segments_however_they_are_written(form):
 
 
 def test_an_image_of_another_size(root):
-    dataset = Refer(*files(root), split="val")
+    dataset = split_of(root, "val")
     cv2.imwrite(str(files(root)[2] / "00006.jpg"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(DataError, match=r"00006.jpg: has 9x9 pixels, its annotation says 40x56"):
         dataset.image(dataset.records[0])

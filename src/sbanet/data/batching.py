@@ -39,7 +39,7 @@ class Samples(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         record = self.records[draw.position]
-        image, mask = self.dataset.image(record), self.dataset.mask(record)
+        image, mask = self.dataset.pixels(record)
         sample = Sample(image=image, mask=mask, expression=record.expression, record=record)
         return self.transform(sample, draw.seed)
 

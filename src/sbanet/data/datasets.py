@@ -39,6 +39,14 @@ class RecordDataset(ABC):
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool, True = the referent."""
 
+    def pixels(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask, of one size."""
+        return self.image(record), self.mask(record)
+
+    def files(self, record: Record) -> tuple[Path, ...]:
+        """The files of pixels that a sample is read from, its image first; none of a drawn one."""
+        return ()
+
     def __len__(self) -> int:
         return len(self.records)
 

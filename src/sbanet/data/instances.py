@@ -67,6 +67,10 @@ class Instances(RecordDataset):
         about = self._files[record.image]
         return annotated_image(self._folder / about.file, about.height, about.width)
 
+    def files(self, record: Record) -> tuple[Path, ...]:
+        """The image's file."""
+        return (self._folder / self._files[record.image].file,)
+
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool."""
         return self._masks[record.instance].mask()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sbanet.data.datasets import RecordDataset, annotated_image
-from sbanet.data.readers.refer import read_refer
+from sbanet.data.readers.refer import Referent
+from sbanet.data.readers.segmentations import require_covering
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 
@@ -17,27 +19,25 @@ class Refer(RecordDataset):
     """One sample a sentence, in the order of the file.
 
     Args:
-        refs: the pickle of referents.
-        instances: the COCO json with their masks.
+        referents: of all splits, as `sbanet.data.readers.refer.read_refer` gives them.
         images: the folder of the images.
         split: its name in the file.
 
     Raises:
-        DataError: the annotations cannot be read, or there is no such split.
+        DataError: there is no such split.
     """
 
-    def __init__(self, refs: Path, instances: Path, images: Path, *, split: str) -> None:
+    def __init__(self, referents: Sequence[Referent], images: Path, *, split: str) -> None:
         self._folder = images
-        referents = read_refer(refs, instances)
         chosen = [referent for referent in referents if referent.split == split]
         if not chosen:
             known = ", ".join(sorted({referent.split for referent in referents})) or "none"
-            raise DataError(f"split={split!r}: {refs} has no such split; known: {known}")
-        self._referents = {str(referent.ref): referent for referent in chosen}
+            raise DataError(f"split={split!r}: the annotations have no such split; known: {known}")
+        self._referents = {referent.annotation: referent for referent in chosen}
         records = [
             Record(
                 sample_id=f"{split}-{referent.ref}-{number}",
-                image=str(referent.ref),
+                image=referent.file,
                 instance=referent.annotation,
                 expression=sentence,
                 split=split,
@@ -58,9 +58,24 @@ class Refer(RecordDataset):
         Raises:
             DataError: the file is missing, damaged, or of another size than its annotation says.
         """
-        about = self._referents[record.image]
+        about = self._referents[record.instance]
         return annotated_image(self._folder / about.file, about.height, about.width)
 
+    def files(self, record: Record) -> tuple[Path, ...]:
+        """The image's file."""
+        return (self._folder / record.image,)
+
     def mask(self, record: Record) -> np.ndarray:
-        """(H, W) bool."""
-        return self._referents[record.image].mask()
+        """(H, W) bool.
+
+        Raises:
+            DataError: the run lengths are damaged.
+        """
+        referent = self._referents[record.instance]
+        try:
+            require_covering(referent.segmentation, referent.height, referent.width)
+        except DataError as error:
+            raise DataError(
+                f"annotation {referent.annotation} of {record.image}: {error}; mend it, or remove it and its referent"
+            ) from error
+        return referent.mask()

@@ -72,7 +72,7 @@ def test_an_object_without_pixels_is_left_out(tmp_path):
         ({"images": []}, "KeyError: 'categories'"),
         (content(image_id=9), "KeyError: 9"),
         (content(category_id=9), "KeyError: 9"),
-        (content(segmentation=None), "is not as COCO"),
+        (content(segmentation=None), "its segmentation is a NoneType, expected polygons or run lengths"),
     ],
 )
 def test_files_that_are_no_annotations(tmp_path, value, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import albumentations as A
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from sbanet.data.augmentation import Step
 from sbanet.data.batching import Collate, Samples
+from sbanet.data.checks import require_sound
 from sbanet.data.datasets import SENTENCES, RecordDataset, swap_sentences
 from sbanet.data.records import Batch
 from sbanet.data.sampling import EvalBatches, TrainBatches
@@ -40,6 +41,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         augmentation: steps of the training split: of `sbanet.data.augmentation`, or albumentations transforms that
             leave the sentence true.
         sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
+        check: whether training refuses annotations with findings that change numbers; see `sbanet.data.checks`.
+        published: the number of samples of each split that its authors publish; None = nobody does.
         mean: what the model's backbone wants subtracted from each channel, on the scale 0 to 1.
         std: what it wants each channel divided by.
 
@@ -60,6 +63,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         resize: Resize = "area",
         augmentation: Sequence[A.BasicTransform | Step] = (),
         sentence: Literal["own", "other", "none"] = "own",
+        check: bool = True,
+        published: Mapping[str, int] | None = None,
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
@@ -77,6 +82,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         self.seed = seed
         self.num_workers = num_workers
         self.sentence = sentence
+        self.check = check
+        self.published = dict(published or {})
         self.mean, self.std = tuple(mean), tuple(std)
         self.collate = Collate(tokenizer, mean=mean, std=std)
         self._augmentation = list(augmentation)
@@ -109,6 +116,15 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         """A hash of the content of each split; of all of them unless some are named."""
         splits = self.splits if splits is None else splits
         return {split: self.samples(split).dataset.fingerprint for split in splits}
+
+    def require_sound(self) -> None:
+        """Refuse annotations with findings that change numbers, unless told not to look.
+
+        Raises:
+            DataError: with the findings.
+        """
+        if self.check:
+            require_sound(str(self.name), {split: self.samples(split).dataset for split in self.splits}, self.published)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The training batches of this rank."""

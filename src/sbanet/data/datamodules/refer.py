@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sbanet.data.datamodules.base import ReferringDataModule
+from sbanet.data.readers.refer import Referent, read_refer
 from sbanet.data.refer import Refer
 from sbanet.errors import DataError
 
@@ -20,7 +22,8 @@ class ReferDataModule(ReferringDataModule):
         refs: the pickle of referents, below the root.
         instances: the COCO json with their masks, below the root.
         images: folder of the images, below the root.
-        splits: names in the file of train, val and test.
+        splits: names in the file of train, val and others.
+        test_split: what is scored after training.
         options: of every dataset.
     """
 
@@ -33,6 +36,7 @@ class ReferDataModule(ReferringDataModule):
         instances: str,
         images: str,
         splits: Mapping[str, str],
+        test_split: str = "test",
         **options: Any,
     ) -> None:
         super().__init__(name=name, **options)
@@ -41,6 +45,7 @@ class ReferDataModule(ReferringDataModule):
         self.instances = instances
         self.images = images
         self.split_names = dict(splits)
+        self.test_split = test_split
 
     @property
     def splits(self) -> Sequence[str]:
@@ -51,9 +56,9 @@ class ReferDataModule(ReferringDataModule):
         """Read a split's annotations."""
         if split not in self.split_names:
             raise DataError(f"split={split!r}: {self.name} has no such split; known: {', '.join(self.split_names)}")
-        return Refer(
-            self.root / self.refs,
-            self.root / self.instances,
-            self.root / self.images,
-            split=self.split_names[split],
-        )
+        return Refer(self.referents, self.root / self.images, split=self.split_names[split])
+
+    @cached_property
+    def referents(self) -> list[Referent]:
+        """Those of all splits, read once."""
+        return read_refer(self.root / self.refs, self.root / self.instances)

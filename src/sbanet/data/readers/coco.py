@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sbanet.data.grammar import Instance
+from sbanet.data.readers.segmentations import require_covering, require_drawable
 from sbanet.errors import DataError
 
 
@@ -62,6 +63,8 @@ def read_coco(path: Path) -> list[CocoImage]:
     content = read_annotations(path)
     try:
         return _images(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; mend or remove it") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not as COCO instance annotations are ({type(error).__name__}: {error})") from error
 
@@ -76,8 +79,8 @@ def read_annotations(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; expected COCO instance annotations (json)") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as json ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as json ({error}); download it anew") from error
 
 
 def _images(content: Mapping[str, Any]) -> list[CocoImage]:
@@ -95,7 +98,9 @@ def _images(content: Mapping[str, Any]) -> list[CocoImage]:
         if (entry["image_id"], entry["category_id"]) in crowds:
             continue
         image = images[entry["image_id"]]
-        rle = run_lengths(entry["segmentation"], image.height, image.width)
+        segmentation = drawable(entry, image.height, image.width)
+        require_covering(segmentation, image.height, image.width)
+        rle = run_lengths(segmentation, image.height, image.width)
         area = float(coco_mask.area(rle))
         if area:
             x, y, width, height = (float(side) for side in coco_mask.toBbox(rle))
@@ -112,6 +117,19 @@ def run_lengths(segmentation: Any, height: int, width: int) -> Mapping[str, Any]
     if isinstance(segmentation["counts"], list):
         return coco_mask.frPyObjects(segmentation, height, width)
     return segmentation
+
+
+def drawable(annotation: Mapping[str, Any], height: int, width: int) -> Any:
+    """The segmentation of an annotation.
+
+    Raises:
+        DataError: it cannot be drawn.
+    """
+    try:
+        require_drawable(annotation["segmentation"], height, width)
+    except DataError as error:
+        raise DataError(f"annotation {annotation['id']}: {error}") from error
+    return annotation["segmentation"]
 
 
 def in_plain_words(category: str) -> str:

@@ -60,6 +60,17 @@ class PretrainedTokenizer:
         """How many tokens the sentence has before any truncation."""
         return len(self.tokenizer(expression, verbose=False)["input_ids"])
 
+    def unknown(self, expression: str) -> list[str]:
+        """The words of a sentence, as blanks part them, of which a part is not in the vocabulary."""
+        number = self.tokenizer.unk_token_id
+        if number is None or number not in self.tokenizer(expression, verbose=False)["input_ids"]:
+            return []
+        return [
+            word
+            for word in expression.split()
+            if number in self.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+        ]
+
 
 class PretrainedTextEncoder(nn.Module):
     """A transformers encoder: BERT, RoBERTa, DistilBERT, MiniLM, the text tower of CLIP or SigLIP, and their like.
