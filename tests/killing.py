@@ -2,7 +2,7 @@
 
 As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th `step`, `writing` (of a
 checkpoint, half of it on the disk) or `validation` batch of that rank; of `all`, the first rank to get there takes the
-others along.
+others along. At a `stop` it is a step, and SIGTERM.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ def arm(moment: str, count: int, rank: str) -> None:
             left -= 1
             if left == 0:
                 before_it_dies(*arguments)
+                if moment == "stop":
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return function(*arguments, **options)
                 if rank == "all":
                     os.killpg(0, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -80,7 +83,7 @@ def arm(moment: str, count: int, rank: str) -> None:
 
     if moment == "writing":
         torch.save = killing(torch.save, half)
-    elif moment == "step":
+    elif moment in ("step", "stop"):
         ReferringSegmentation.training_step = killing(ReferringSegmentation.training_step)  # type: ignore[method-assign]
     else:
         ReferringSegmentation.validation_step = killing(ReferringSegmentation.validation_step)  # type: ignore[method-assign]

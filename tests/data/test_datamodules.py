@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from sbanet.data.datamodules import AeroScenesDataModule
+from sbanet.data.datamodules.base import LazyLoader
 from sbanet.data.grammar import Grammar
 from sbanet.data.records import Batch
 from sbanet.data.sampling import Draw
@@ -269,3 +270,21 @@ def test_a_control_changes_the_sentences_that_are_trained_on(tiny_data):
 def test_a_mix_is_obeyed(tiny_data):
     ordinal = tiny_data(grammar=Grammar(mix={"ordinal": 1.0})).samples("train").records
     assert {record.tags for record in ordinal} == {("ordinal",)}
+
+
+class Vanished:
+    """A dataset whose files were taken away."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> None:
+        raise DataError(f"image=/data/{index}.png: no such file")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_vanished_is_one_line_from_a_loader_process_too(workers: int) -> None:
+    loader = LazyLoader(Vanished(), num_workers=workers)  # type: ignore[arg-type]
+    with pytest.raises(DataError) as refused:
+        next(iter(loader))
+    assert str(refused.value) == "image=/data/0.png: no such file"

@@ -199,6 +199,15 @@ def test_a_killed_run_takes_the_same_course(ranks: int, kills: list[str], scene_
     killed(tmp_path, scene_cache, [*RANKS[ranks], "trainer.val_check_interval=4"], kills)
 
 
+@pytest.mark.slow
+def test_ranks_stop_together_whichever_hears_of_it(scene_cache: Path, tmp_path: Path) -> None:
+    command = [*TINY, *RANKS[2], f"paths.cache={scene_cache}", f"hydra.run.dir={tmp_path / 'run'}"]
+    stopped = killing.train(*command, kill="stop:5:1")
+    assert stopped.returncode == 75, stopped.stdout
+    assert facts(tmp_path / "run")["status"] == "interrupted"
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 5
+
+
 @pytest.mark.kill
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2])
