@@ -30,6 +30,7 @@ NEEDED = {
     "model/backbone=timm": ["model.backbone.name=resnet18"],
     "model/text_encoder=transformers": ["model.text_encoder.source=some/encoder"],
     "data=instances": ["data.root=data"],
+    "data=open": ["data.root=data"],
 }
 """What an option asks its user for."""
 
