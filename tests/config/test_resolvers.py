@@ -36,7 +36,9 @@ def test_auto_is_the_gpu_where_there_is_one(gpu: bool, precision: str, monkeypat
     with_instructions(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert fast_precision("auto") == precision
-    assert compose("train", ["trainer=ddp"]).trainer.precision == precision
+    trainer = compose("train", ["trainer=ddp"]).trainer
+    assert (trainer.precision, trainer.sync_batchnorm) == (precision, gpu)
+    assert not compose("train", ["trainer=ddp", "trainer.accelerator=cpu"]).trainer.sync_batchnorm
 
 
 def test_a_gpu_that_is_asked_for_needs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:

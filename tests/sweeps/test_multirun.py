@@ -18,7 +18,7 @@ from sbanet.sweeps.multirun import is_a_further_rank, places
 from tests.tiny_run import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
-RANKS = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.sync_batchnorm=false")
+RANKS = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 LIMIT = 900.0
 """Seconds until a test gives up on a sweep that hangs."""
 

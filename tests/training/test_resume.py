@@ -184,7 +184,7 @@ def killed(folder: Path, cache: Path, overrides: list[str], kills: list[str]) ->
     same_course(*runs)
 
 
-RANKS = {1: (), 2: ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.sync_batchnorm=false")}
+RANKS = {1: (), 2: ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")}
 
 
 @pytest.mark.slow

@@ -18,10 +18,14 @@ def fast_precision(accelerator: str) -> str:
         `bf16-mixed` on a GPU, and on a CPU with instructions for it; elsewhere `32-true`, since a CPU that
         emulates bfloat16 is slower by orders of magnitude.
     """
+    return "bf16-mixed" if on_gpu(accelerator) or multiplies_bfloat16() else "32-true"
+
+
+def on_gpu(accelerator: str) -> bool:
+    """Whether Lightning's accelerator of that name is no CPU; `auto` is the GPU where torch sees one."""
     import torch  # not by every command that composes a config
 
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
-    return "32-true" if on_cpu and not multiplies_bfloat16() else "bf16-mixed"
+    return torch.cuda.is_available() if accelerator == "auto" else accelerator != "cpu"
 
 
 def multiplies_bfloat16() -> bool:
@@ -33,5 +37,6 @@ def multiplies_bfloat16() -> bool:
 
 
 def register_resolvers() -> None:
-    """Make `${fast_precision:cpu}` known to OmegaConf."""
-    OmegaConf.register_new_resolver("fast_precision", fast_precision, replace=True)
+    """Make `${fast_precision:cpu}` and `${on_gpu:cpu}` known to OmegaConf."""
+    for resolver in (fast_precision, on_gpu):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
