@@ -272,7 +272,9 @@ def test_a_checkpoint_of_another_project_is_refused(tmp_path: Path, content: Any
 
 def test_a_newer_schema_asks_for_an_update(best: Path, tmp_path: Path) -> None:
     path = rewritten(best, tmp_path / "new.ckpt", lambda checkpoint: checkpoint["sbanet"].update(schema=SCHEMA + 1))
-    with pytest.raises(CheckpointError, match=rf"has schema {SCHEMA + 1}, this version reads {SCHEMA}; update sbanet"):
+    with pytest.raises(
+        CheckpointError, match=rf"has schema {SCHEMA + 1}, this version reads {SCHEMA}; update to sbanet"
+    ):
         read_checkpoint(path)
 
 
