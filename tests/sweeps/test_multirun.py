@@ -157,7 +157,7 @@ def test_jobs_run_side_by_side(sweep: Sweep) -> None:
 @pytest.mark.slow
 def test_ranks_that_differ_are_refused_before_the_first_step(sweep: Sweep) -> None:
     sweep.arguments.remove("--multirun")
-    code, output = sweep.run(*RANKS, "seed=${oc.decode:${oc.env:LOCAL_RANK,5}}", "callbacks.best=null")
+    code, output = sweep.run(*RANKS, 'seed="${oc.decode:${oc.env:LOCAL_RANK,5}}"', "callbacks.best=null")
     assert code != 0
     assert "rank 1 has another config than rank 0: data.seed 5 -> 1, seed 5 -> 1" in output
 
