@@ -24,7 +24,6 @@ from sbanet.training.agreement import AgreeingRanks
 from sbanet.training.complexity import count_multiply_adds, count_parameters
 from sbanet.training.module import ReferringSegmentation
 from sbanet.training.predictions import PredictionTable
-from sbanet.training.run_config import differences
 from sbanet.training.run_folder import RunFolder
 from sbanet.training.run_id import register_resolvers
 from sbanet.training.signals import RUN_AGAIN
@@ -88,7 +87,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     datamodule.prepare_data()
     datamodule.require_sound()
     dataset = {"name": datamodule.name, "fingerprint": datamodule.fingerprint()}
-    if cfg.resume and (scores := scores_of_finished(folder, {"config": config, "dataset": dataset})) is not None:
+    if cfg.resume and (scores := folder.scores_of_finished(config, dataset)) is not None:
         logger.info("%s has finished; resume=false trains it anew", folder.path)
         return scores
     parameters = count_parameters(model)
@@ -116,14 +115,6 @@ def train(cfg: DictConfig) -> dict[str, float]:
             scores |= numbers(trainer.callback_metrics)
         folder.finish("finished", scores=scores, train_images_per_second=throughput.images_per_second)
     return scores
-
-
-def scores_of_finished(folder: RunFolder, now: Mapping[str, Any]) -> dict[str, float] | None:
-    """The scores of the folder's run if it has finished and is the same; None if there is something to do."""
-    facts = folder.facts
-    if not facts or facts.get("status") != "finished" or differences(facts, now):
-        return None
-    return dict(facts["scores"])
 
 
 @contextmanager

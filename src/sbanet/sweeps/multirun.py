@@ -101,9 +101,10 @@ class Jobs:
         """
         folder = RunFolder(HydraConfig.get().runtime.output_dir)
         record = JobRecord(name=folder.path.name, folder=str(folder.path), overrides=list(task_overrides()))
-        if cfg.resume is True and has_finished(folder, cfg):  # decided here, once, for all ranks
+        # decided here, once, for all ranks
+        if cfg.resume is True and (scores := scores_of_finished(folder, cfg)) is not None:
             self._note(record, SKIPPED)
-            return dict((folder.facts or {})["scores"])
+            return scores
         parallel = places(cfg.sweep.parallel)
         with heeding_sigterm():
             self._wait(until_fewer_than=parallel)
@@ -172,13 +173,14 @@ class Jobs:
         logger.log(level, "%s: %s%s", record.name, status, f" ({error})" if error else "")
 
 
-def has_finished(folder: RunFolder, cfg: DictConfig) -> bool:
-    """Whether there is nothing to do; a job whose config or folder is damaged says so itself."""
+def scores_of_finished(folder: RunFolder, cfg: DictConfig) -> dict[str, float] | None:
+    """The scores of a job that has nothing to do; one whose config or folder is damaged says so itself."""
     try:
         config = OmegaConf.to_container(cfg, resolve=True)
-        return isinstance(config, dict) and folder.has_finished({str(key): value for key, value in config.items()})
+        assert isinstance(config, dict)
+        return folder.scores_of_finished({str(key): value for key, value in config.items()})
     except (OmegaConfBaseException, ConfigError):
-        return False
+        return None
 
 
 def places(parallel: Any) -> int:

@@ -101,16 +101,26 @@ class RunFolder:
             )
         return facts
 
-    def has_finished(self, config: Mapping[str, Any]) -> bool:
-        """Whether the run here has finished, by this config; what data there are now is not asked.
+    def scores_of_finished(
+        self, config: Mapping[str, Any], dataset: Mapping[str, Any] | None = None
+    ) -> dict[str, float] | None:
+        """The scores of the run here if it has finished and is the same.
+
+        Args:
+            config: of the run, resolved, in plain containers.
+            dataset: `name` and `fingerprint`; None = not asked, as before any data are read.
+
+        Returns:
+            None if there is something to do.
 
         Raises:
             ConfigError: `run.json` is damaged.
         """
         facts = self.facts
         if not facts or facts.get("status") != "finished":
-            return False
-        return not differences({"config": facts["config"], "dataset": {}}, {"config": config, "dataset": {}})
+            return None
+        now = {"config": config, "dataset": facts["dataset"] if dataset is None else dataset}
+        return None if differences(facts, now) else dict(facts["scores"])
 
     def start(
         self,
