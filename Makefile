@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-kill lint
+.PHONY: help setup demo sweep test test-slow test-kill lint
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -28,6 +28,9 @@ setup: $(ENVIRONMENT) ## make the environment, unless the active one runs this c
 
 demo: $(ENVIRONMENT) ## train two models on drawn scenes, compare them, write runs/demo/index.html
 	$(PYTHON) -m sbanet.demo
+
+sweep: $(ENVIRONMENT) ## train SBANet and it without each of its modules, three seeds each; again: only what is missing
+	$(PYTHON) -m sbanet.train -m experiment=ablation_modules recipe=aeroscenes_short sweep.parallel=2
 
 test: $(ENVIRONMENT) ## run the tests that take seconds
 	$(PYTEST)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 """What torch calls a processor's instructions for bfloat16 products, on Intel, AMD and ARM."""
+
+COARSEST_STRIDE = 32
+"""Pixels of the image a cell of the last stage's map, along each side."""
 
 
 def fast_precision(accelerator: str) -> str:
@@ -36,7 +39,12 @@ def multiplies_bfloat16() -> bool:
     return any(known.get(instruction, False) for instruction in BFLOAT16_INSTRUCTIONS)
 
 
+def coarsest_grid(image_size: int) -> ListConfig:
+    """Height and width of the coarsest map of a square image, in cells of 32 pixels."""
+    return ListConfig([-(-image_size // COARSEST_STRIDE)] * 2)
+
+
 def register_resolvers() -> None:
-    """Make `${fast_precision:cpu}` and `${on_gpu:cpu}` known to OmegaConf."""
-    for resolver in (fast_precision, on_gpu):
+    """Make `${fast_precision:cpu}`, `${on_gpu:cpu}` and `${coarsest_grid:480}` known to OmegaConf."""
+    for resolver in (fast_precision, on_gpu, coarsest_grid):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

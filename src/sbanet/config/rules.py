@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sbanet.config.keys import root_keys
 from sbanet.config.problems import Problem
+from sbanet.config.resolvers import coarsest_grid
 from sbanet.config.suggest import did_you_mean
 
 SUPPLIED: dict[str, frozenset[str]] = {
@@ -26,7 +27,6 @@ SUPPLIED: dict[str, frozenset[str]] = {
 """The arguments that the code adds to a node of the config, by the node's key."""
 
 
-COARSEST_STRIDE = 32
 RELEASED_SIZE = 480
 """Pixels of the images that RMSIN's official code is made for."""
 
@@ -65,7 +65,7 @@ def grid_is_that_of_the_images(cfg: DictConfig) -> Iterator[Problem]:
     grid, size = _value(cfg, "model.aggregator.grid"), _integer(cfg, "data.image_size")
     if grid is None or size is None:
         return
-    expected = [-(-size // COARSEST_STRIDE)] * 2
+    expected = list(coarsest_grid(size))
     if list(grid) != expected:
         layout = "" if size == RELEASED_SIZE else " and model.aggregator.layout=intended"
         yield Problem(
