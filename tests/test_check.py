@@ -15,9 +15,9 @@ EXPERIMENTS = sorted(path.stem for path in (REPOSITORY / "experiments").glob("*.
 
 
 def options():
-    """Every option of every group, but for Hydra's own (a launcher needs its plugin)."""
+    """Every option of every group, but for Hydra's own (a launcher needs its plugin) and those of a sweep's file."""
     for group in config_groups():
-        if not group.startswith("hydra"):
+        if not group.startswith(("hydra", "recipe", "variant")):
             for path in sorted((config_dir() / group).glob("*.yaml")):
                 yield f"{group}={path.stem}"
 

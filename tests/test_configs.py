@@ -19,7 +19,7 @@ HYDRAS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 FILES = sorted(
     path
     for path in config_dir().rglob("*.yaml")
-    if not {"experiment", "hydra"} & set(path.relative_to(config_dir()).parts)
+    if not {"experiment", "hydra", "recipe", "variant"} & set(path.relative_to(config_dir()).parts)
 )
 PAPERS = ("sbanet.models.", "sbanet.training.losses.", "sbanet.training.optimizers.", "sbanet.training.schedules.")
 GROUPS = sorted({path.parent for path in FILES} - {config_dir()})

@@ -1,4 +1,4 @@
-"""`sbanet-data gallery|stats|check|convert`."""
+"""`sbanet-data gallery|preview|stats|check|convert`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sbanet.dataset import gallery, main, read_samples
+from sbanet.data.sampling import Draw, sample_seed
+from sbanet.dataset import main, read_samples
+from sbanet.dataset_pictures import gallery
 from sbanet.drawing import GAP
 
 from .tiny_phrases import write_phrases
@@ -81,6 +83,21 @@ def test_gallery_is_not_for_train_alone(overrides, tmp_path):
     assert (tmp_path / "train.png").stat().st_size > 1000
 
 
+def test_preview_shows_samples_as_they_came_and_as_training_sees_them(overrides, tmp_path):
+    out = tmp_path / "preview.png"
+    main(["preview", *overrides, "data/augmentation=aerial", "count=2", f"out={out}"])
+    sheet = cv2.cvtColor(cv2.imread(str(out)), cv2.COLOR_BGR2RGB)
+    assert sheet.shape[1] == 4 * 288 + 3 * GAP
+    samples = read_samples([*overrides, "data/augmentation=aerial"], "train")
+    seen = [samples.dataset.image(samples.records[0])]
+    seen += [samples[Draw(0, sample_seed(1, epoch, 0))].image for epoch in range(3)]
+    for column, image in enumerate(seen):
+        tile = sheet[:288, column * (288 + GAP) :][:, :288]
+        shown = cv2.resize(image, (288, 288), interpolation=cv2.INTER_CUBIC)
+        assert np.mean((tile == shown).all(axis=2)) > 0.8
+    assert not all(np.array_equal(seen[0], image) for image in seen[1:])
+
+
 def test_stats_counts(overrides, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     main(["stats", *overrides])
@@ -113,10 +130,7 @@ def test_the_cache_may_come_from_the_environment(cache, overrides, capsys, monke
         (["dat=aeroscenes"], "'dat'"),
         (["data=aeroscene"], "data=aeroscene: there is no 'aeroscene' in 'data'; did you mean 'aeroscenes'"),
         (["split=validation"], "split='validation': AeroScenes has no such split; known: train, val, test"),
-        (["count=abc"], "count=abc: expected a whole number of 1 or more"),
-        (["count=0"], "count=0: expected a whole number of 1 or more"),
-        (["count=3.5"], "count=3.5: expected a whole number of 1 or more"),
-        (["out="], "out= came without a value"),
+        (["split="], "split= came without a value"),
         (["data.sentence=others"], "data.sentence=others: expected own, other, none"),
         (["data.scenes_per_split.val=0"], "data.scenes_per_split.val=0: expected a whole number of 1 or more"),
         (["data.scenes.size=20"], "size=20: scenes are drawn from 64 to 1024 pixels"),
@@ -128,6 +142,12 @@ def test_a_mistake_ends_in_one_line(overrides, capsys, action, arguments, messag
     given = {argument.partition("=")[0] for argument in arguments}
     kept = [override for override in overrides if override.partition("=")[0] not in given]
     assert message in failure(capsys, action, *kept, *arguments)
+
+
+@pytest.mark.parametrize("action", ["gallery", "preview"])
+@pytest.mark.parametrize("count", ["abc", "0", "3.5"])
+def test_a_count_that_is_none_ends_in_one_line(capsys, action, count):
+    assert f"count={count}: expected a whole number of 1 or more" in failure(capsys, action, f"count={count}")
 
 
 def test_a_cache_that_cannot_be_written_ends_in_one_line(tmp_path, capsys):

@@ -25,13 +25,17 @@ from .tiny_transformers import write_encoder
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 EXPERIMENTS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+SWEEPS = [name for name in EXPERIMENTS if "sweeper:" in (FOLDER / f"{name}.yaml").read_text()]
+RECIPES, VARIANTS = (
+    sorted(path.stem for path in (config_dir() / group).glob("*.yaml")) for group in ("recipe", "variant")
+)
 SMALL = ("trainer=cpu", "debug=fast", "trainer.max_epochs=1", "trainer.precision=32-true", "callbacks.progress=null")
 """What makes any experiment cheap; what it is about stays."""
 
 
-def small(experiment: str, folder: Path) -> list[str]:
+def small(experiment: str, folder: Path, *chosen: str) -> list[str]:
     """The overrides that make an experiment cheap, in place of its large encoders and of data from elsewhere."""
-    cfg = compose("train", [f"experiment={experiment}"])
+    cfg = compose("train", [f"experiment={experiment}", *chosen])
     overrides = [*SMALL, *(override for override in DATA if "scenes" not in override)]
     if cfg.data._target_.endswith("AeroScenesDataModule"):
         overrides += [override for override in DATA if "scenes" in override]
@@ -61,7 +65,7 @@ def small(experiment: str, folder: Path) -> list[str]:
         overrides += [f"model.text_encoder.max_tokens={min(24, cfg.model.text_encoder.max_tokens)}"]
     else:
         overrides += [override for override in NODES if "text_encoder" in override]
-    return [f"experiment={experiment}", *overrides, "model.decoder.hidden=32"]
+    return [f"experiment={experiment}", *chosen, *overrides, "model.decoder.hidden=32"]
 
 
 def text_of(experiment: str) -> str:
@@ -96,7 +100,7 @@ def test_its_launch_command_is_sound(experiment: str) -> None:
         assert problems == []
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", sorted({*EXPERIMENTS} - {*SWEEPS}))
 def test_two_steps_leave_a_complete_run(experiment: str, scene_cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / experiment / "default"
     cfg = compose("train", [*small(experiment, tmp_path), f"paths.cache={scene_cache}", f"paths.run={folder}"])
@@ -141,3 +145,38 @@ def test_the_controls_differ_in_what_they_are_about_alone() -> None:
         assert other.model.backbone == sbanet.model.backbone
         assert other.model.text_encoder == sbanet.model.text_encoder
         assert {key for key in sbanet.data if other.data[key] != sbanet.data[key]} <= {"sentence"}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_a_sweep_trains_three_seeds_by_the_recipe_that_is_asked_for(sweep: str) -> None:
+    assert compose("train", [f"experiment={sweep}"], with_hydra=True).hydra.sweeper.params.seed == "1,2,3"
+    launched = [line.split() for line in text_of(sweep).splitlines() if line.strip("# ").startswith("sbanet-train -m")]
+    assert [any(word == "recipe=rrsisd" for word in words) for words in launched] == [False, True]
+    assert compose("train", [f"experiment={sweep}", "recipe=rrsisd"]).data.name == "rrsisd"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_learns(variant: str, scene_cache: Path, tmp_path: Path) -> None:
+    cfg = compose(
+        "train",
+        [*small("ablation_modules", tmp_path, f"variant={variant}"), f"paths.cache={scene_cache}",
+         f"paths.run={tmp_path / 'run'}", "callbacks.progressive=null", "callbacks.pictures=null"],
+    )  # fmt: skip
+    with settings_as_they_were():
+        assert train(cfg)["test/mIoU"] >= 0
+
+
+def test_the_variants_are_what_they_say() -> None:
+    models = {name: compose("train", ["experiment=ablation_modules", f"variant={name}"]).model for name in VARIANTS}
+    whole = models.pop("sbanet")
+    changed = {name: {key for key in whole if model[key] != whole[key]} for name, model in models.items()}
+    assert changed == {
+        "no_bam": {"alignment"}, "no_dfs": {"alignment"}, "no_v2l": {"alignment"}, "no_tsca": {"aggregator"},
+        "lavt": {"alignment", "aggregator"}, "rmsin": {"alignment", "aggregator", "decoder"},
+    }  # fmt: skip
+    assert models["no_dfs"].alignment._target_ == models["no_v2l"].alignment._target_ == whole.alignment._target_
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_that_of_an_experiment(recipe: str) -> None:
+    assert check_all(Arguments(overrides=["experiment=ablation_modules", f"recipe={recipe}"]))[1] == []

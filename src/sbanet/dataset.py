@@ -1,4 +1,4 @@
-"""`sbanet-data`: look at a dataset before a model does: draw, count, check, convert."""
+"""`sbanet-data`: look at a dataset before a model does: draw, preview, count, check, convert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import cv2
 import numpy as np
 from hydra.utils import instantiate
 from rich.console import Console
@@ -21,18 +20,17 @@ from sbanet.console import console
 from sbanet.data.batching import Samples
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.open import How, convert
-from sbanet.data.records import Record
 from sbanet.dataset_check import check_dataset
-from sbanet.drawing import caption, grid, overlay
+from sbanet.dataset_pictures import gallery, preview
 from sbanet.errors import ConfigError, DataError
 from sbanet.files import write_atomically
 
-DEFAULT_COUNT = 24
-COLUMNS = 6
+DEFAULT_COUNT = {"gallery": 24, "preview": 6}
 FOUND_PROBLEMS = 1
 
-_ABOUT = """Look at a dataset: sbanet-data gallery|stats|check|convert [data=aeroscenes] [data.KEY=VALUE].
-gallery writes a contact sheet of samples with their sentences (split=val, count=24, out=gallery.png); stats counts
+_ABOUT = """Look at a dataset: sbanet-data gallery|preview|stats|check|convert [data=aeroscenes] [data.KEY=VALUE].
+gallery writes a contact sheet of samples with their sentences (split=val, count=24, out=gallery.png); preview shows
+training samples before and after augmentation, as the first epochs see them (count=6, out=preview.png); stats counts
 categories, skills, sizes and words (split=val); check compares all splits with what is published, and looks for files,
 masks, ids, sentences and images that spoil numbers (pixels=false leaves the files unread; format=json; model/... says
 whose tokenizer counts); its exit code is 1 where a finding changes numbers. convert writes all splits as Parquet and
@@ -85,7 +83,6 @@ def run_convert(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
 def run_stats(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
     """Count a split."""
     split = literal.get("split", "val")
-    _count(literal.get("count"))
     terminal = Console()
     for table in statistics(read_samples(overrides, split), split):
         terminal.print(table)
@@ -93,10 +90,28 @@ def run_stats(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
 
 def run_gallery(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
     """Draw a split."""
-    count, out = _count(literal.get("count")), Path(literal.get("out", "gallery.png"))
-    sheet = gallery(read_samples(overrides, literal.get("split", "val")), count)
+    count = _count(literal.get("count"), "gallery")
+    write_picture(
+        literal.get("out", "gallery.png"), gallery(read_samples(overrides, literal.get("split", "val")), count)
+    )
+
+
+def run_preview(overrides: Sequence[str], literal: Mapping[str, str]) -> None:
+    """Draw what augmentation makes of training samples."""
+    count = _count(literal.get("count"), "preview")
+    datamodule = read_datamodule(overrides)
+    sheet = preview(datamodule.samples("train"), count, seed=datamodule.seed)
+    write_picture(literal.get("out", "preview.png"), sheet)
+
+
+def write_picture(out: str, picture: bytes) -> None:
+    """Write a file and say so.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
-        write_atomically(out, sheet)
+        write_atomically(Path(out), picture)
     except OSError as error:
         raise DataError(f"out={out}: cannot be written ({error.strerror or error})") from error
     console().print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
@@ -110,19 +125,6 @@ def read_samples(overrides: Sequence[str], split: str) -> Samples:
 def read_datamodule(overrides: Sequence[str]) -> ReferringDataModule:
     """The dataset of a training config."""
     return instantiate(compose("train", overrides).data, tokenizer=None)
-
-
-def gallery(samples: Samples, count: int) -> bytes:
-    """A contact sheet of samples spread evenly over a split, the referent outlined, as PNG."""
-    step = max(1, len(samples) // count)
-    tiles = [_tile(samples, record) for record in samples.records[::step][:count]]
-    picture = cv2.cvtColor(grid(tiles, COLUMNS), cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", picture)[1].tobytes()
-
-
-def _tile(samples: Samples, record: Record) -> np.ndarray:
-    picture = overlay(samples.dataset.image(record), samples.dataset.mask(record))
-    return np.concatenate([picture, caption(record.expression, picture.shape[1])], axis=0)
 
 
 def statistics(samples: Samples, split: str) -> list[Table]:
@@ -173,19 +175,26 @@ def _one_of(literal: Mapping[str, str], key: str, known: Sequence[str]) -> str:
     return value
 
 
-def _count(text: str | None) -> int:
+def _count(text: str | None, action: str) -> int:
     if text is None:
-        return DEFAULT_COUNT
+        return DEFAULT_COUNT[action]
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"count={text}: expected a whole number of 1 or more")
     return int(text)
 
 
-ACTIONS = {"gallery": run_gallery, "stats": run_stats, "check": run_check, "convert": run_convert}
+ACTIONS = {
+    "gallery": run_gallery,
+    "preview": run_preview,
+    "stats": run_stats,
+    "check": run_check,
+    "convert": run_convert,
+}
 
 KEYS = {
     "gallery": ("split", "count", "out"),
-    "stats": ("split", "count", "out"),
+    "preview": ("count", "out"),
+    "stats": ("split",),
     "check": ("format", "pixels"),
     "convert": ("out", "files"),
 }

@@ -8,10 +8,22 @@ import pytest
 from hydra.utils import instantiate
 
 from sbanet.config import compose
-from sbanet.data.augmentation import Albumentations, BlackSquares, FlipsAndTurns, KeepColours
+from sbanet.data.augmentation import (
+    Albumentations,
+    BlackSquares,
+    CropAroundReferent,
+    FlipsAndTurns,
+    KeepColours,
+    least_part,
+    part,
+)
+from sbanet.data.grammar import Grammar
 from sbanet.data.records import Record, Sample
+from sbanet.data.rewording import speaks_of_itself
 from sbanet.data.transforms import Transform
 from sbanet.errors import ConfigError
+from tests.data.scene_oracle import LENIENT, PLAIN, STRICT, Reader, parse
+from tests.data.test_grammar import random_scene
 
 
 def sample(expression, size=(20, 30), category="ship"):
@@ -183,6 +195,88 @@ def test_the_squares_of_the_config_are_drawn_before_the_resize():
     black = (image == 0).all(2)
     assert 20 * 0.5 * 15**2 < black.sum() < 60 * 16**2
     assert ((image > 0) & (image < 255)).any(), "squares at odd corners share pixels with what is around them"
+
+
+def crop(given, seed, **changed):
+    return CropAroundReferent(**{"share": 1.0, "scale": 0.3, **changed})(given, np.random.default_rng(seed))
+
+
+def numbered(rows=slice(30, 42), columns=slice(80, 100), size=(120, 160), expression="The ship on the left"):
+    """An image whose pixels say where they come from, with a referent."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.indices(size)
+    mask = np.zeros(size, bool)
+    mask[rows, columns] = True
+    return replace(sample(expression), image=image, mask=mask)
+
+
+@pytest.mark.parametrize(
+    "place", [(slice(30, 42), slice(80, 100)), (slice(1, 3), slice(150, 159)), (slice(50, 51), slice(7, 8))]
+)
+def test_a_crop_has_all_of_the_referent_and_leaves_it_where_it_was(place):
+    given = numbered(*place)
+    kept = []
+    for seed in range(100):
+        found = crop(given, seed)
+        assert found.mask.sum() == given.mask.sum()
+        assert np.array_equal(found.image[found.mask], given.image[given.mask])
+        assert found.image.shape[:2] == found.mask.shape
+        for axis, length in enumerate(given.mask.shape):
+            middle, before = (np.nonzero(one.mask)[axis].mean() + 0.5 for one in (found, given))
+            assert abs(middle / found.mask.shape[axis] - before / length) * found.mask.shape[axis] <= 1
+        kept.append(found.mask.shape[0] / given.mask.shape[0])
+    assert max(kept) > 0.9
+    least = max(0.3, *(least_part(s.start, s.stop, n) for s, n in zip(place, given.mask.shape, strict=True)))
+    assert least - 0.02 < min(kept) < least + 0.1
+
+
+def test_a_referent_at_the_border_keeps_its_whole_image():
+    assert np.array_equal(crop(numbered(slice(0, 4)), 0).image, numbered().image)
+
+
+def test_only_what_stays_true_is_cropped():
+    for expression in ("The ship on the left of the dam", "The tiny ship", "The second ship from the left"):
+        given = numbered(expression=expression)
+        assert crop(given, 0) is given
+    nothing = replace(numbered(), mask=np.zeros((120, 160), bool))
+    assert crop(nothing, 0) is nothing
+    whole = [crop(numbered(), seed, share=0.4).mask.shape == (120, 160) for seed in range(200)]
+    assert 100 < sum(whole) < 140
+
+
+@pytest.mark.parametrize("changed", [{"share": 1.2}, {"scale": 0.0}, {"scale": 1.1}])
+def test_crops_that_cannot_be(changed):
+    with pytest.raises(ConfigError, match="expected a share from 0 to 1 and a scale above 0, up to 1"):
+        crop(sample("A ship"), 0, **changed)
+
+
+def visible(instance, rows, columns):
+    """What a crop shows of an object, None where nothing."""
+    x0, y0, x1, y1 = instance.box
+    left, right = (min(max(x, columns.start), columns.stop) - columns.start for x in (x0, x1))
+    top, bottom = (min(max(y, rows.start), rows.stop) - rows.start for y in (y0, y1))
+    return replace(instance, box=(left, top, right, bottom)) if left < right and top < bottom else None
+
+
+def test_a_cropped_scene_s_sentence_is_true_of_its_referent_alone():
+    checked, side = 0, 800
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        instances = random_scene(rng, side, side)
+        for expression in Grammar().expressions(instances, side, side, rng):
+            if not speaks_of_itself(expression.text):
+                continue
+            x0, y0, x1, y1 = (round(edge) for edge in instances[expression.referent].box)
+            spans = [(y0, y1, side), (x0, x1, side)]
+            least = max(0.5, *(least_part(*span) for span in spans))
+            rows, columns = (part(*span, least + rng.random() * (1 - least)) for span in spans)
+            seen = {k: left for k, one in enumerate(instances) if (left := visible(one, rows, columns))}
+            meaning = parse(expression.text, [instance.category for instance in instances])
+            for reading in (STRICT, PLAIN, LENIENT):
+                reader = Reader(list(seen.values()), rows.stop - rows.start, columns.stop - columns.start, reading)
+                assert [list(seen)[k] for k in reader.true_of(meaning)] == [expression.referent], expression.text
+            checked += 1
+    assert checked > 300
 
 
 def aerial():

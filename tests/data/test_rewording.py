@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sbanet.data.grammar import Grammar, Instance
-from sbanet.data.rewording import COLOURS, ROSES, SHADES, WORDS, Kind, may_say, reword
+from sbanet.data.rewording import COLOURS, ROSES, SHADES, WORDS, Kind, may_say, reword, speaks_of_itself
 from sbanet.data.symmetries import HORIZONTAL_FLIP, IDENTITY, QUARTER_TURN, SYMMETRIES, VERTICAL_FLIP, Symmetry
 from sbanet.data.vocabulary import GRAMMAR_WORDS, RRSISD_WORDS
 from tests.data.scene_oracle import LENIENT, PLAIN, STRICT, Reader, parse
@@ -180,3 +180,37 @@ def test_a_reworded_sentence_is_true_of_its_referent_alone(symmetry):
 def test_whether_a_sentence_may_speak_of_colours(sentence, colour, shade):
     assert may_say(sentence, COLOURS) == colour
     assert may_say(sentence, SHADES) == shade
+
+
+@pytest.mark.parametrize(
+    ("sentence", "itself"),
+    [
+        ("The ship", True),
+        ("A gray and black vehicle on the upper left", True),
+        ("the rounded storage tank in the middle", True),
+        ("The chimney is a frustum of a cone", False),  # two things, for all that is known
+        ("The frustum of a cone chimney at the bottom", True),
+        ("The boat on the left", False),  # perhaps a word for more
+        ("The ship on the left of the dam", False),
+        ("The ship on the left of ships", False),
+        ("The ship above", False),
+        ("The ship is in the harbor", False),
+        ("The ship and the dam", False),
+        ("The ship and dam", False),
+        ("The second ship from the left", False),
+        ("The leftmost ship", False),
+        ("The tiny ship", False),
+        ("The largest ship", False),
+        ("The ship in the middle of the harbor", False),
+        ("The ship is bigger than the dam", False),
+    ],
+)
+def test_whether_a_sentence_speaks_of_one_object_alone(sentence, itself):
+    assert speaks_of_itself(sentence) == itself
+
+
+def test_half_of_the_real_sentences_speak_of_one_object_alone(real_sentences):
+    alone = [sentence for sentence in real_sentences if speaks_of_itself(sentence)]
+    assert 0.45 < len(alone) / len(real_sentences) < 0.55
+    for word in ("than", "from", "tiny", "largest", "of"):
+        assert not any(word in sentence.lower().replace("frustum of a", "").split() for sentence in alone)

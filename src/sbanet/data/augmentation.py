@@ -14,7 +14,7 @@ import albumentations as A
 import numpy as np
 
 from sbanet.data.records import Sample
-from sbanet.data.rewording import COLOURS, SHADES, may_say, reword
+from sbanet.data.rewording import COLOURS, SHADES, may_say, reword, speaks_of_itself
 from sbanet.data.symmetries import HORIZONTAL_FLIP, QUARTER_TURN, VERTICAL_FLIP, generated
 from sbanet.errors import ConfigError
 
@@ -64,6 +64,61 @@ class FlipsAndTurns:
                     mask=np.ascontiguousarray(symmetry.picture(sample.mask)),
                     expression=expression,
                 )
+
+
+class CropAroundReferent:
+    """Cuts a part out of the image that has all of the referent, its middle where in the image it was.
+
+    "On the left" is on the left again, then: as all that surrounds the referent moves away from it, nothing comes to
+    its place. Only samples are cropped whose sentences speak of the referent alone (`speaks_of_itself`), since a
+    landmark, a rank or a comparison may be cut away, and what is called small gets larger.
+
+    Args:
+        share: of the samples that may be cropped.
+        scale: the least that is kept of each side, as a fraction; what is kept is drawn evenly from there to all.
+
+    Raises:
+        ConfigError: a share outside [0, 1], or a scale outside (0, 1].
+    """
+
+    at_native_size = True
+
+    def __init__(self, *, share: float, scale: float) -> None:
+        if not 0 <= share <= 1 or not 0 < scale <= 1:
+            raise ConfigError(
+                f"share={share}, scale={scale}: expected a share from 0 to 1 and a scale above 0, up to 1"
+            )
+        self._share, self._scale = share, scale
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The part of the sample, or the sample as it is."""
+        chosen, drawn = rng.random(2)
+        if chosen >= self._share or not sample.mask.any() or not speaks_of_itself(sample.expression, _names(sample)):
+            return sample
+        sides = [np.flatnonzero(sample.mask.any(axis)) for axis in (1, 0)]  # rows, columns of the referent
+        spans = [
+            (int(inside[0]), int(inside[-1]) + 1, length)
+            for inside, length in zip(sides, sample.mask.shape, strict=True)
+        ]
+        least = max(self._scale, *(least_part(*span) for span in spans))
+        rows, columns = (part(*span, least + drawn * (1 - least)) for span in spans)
+        return replace(
+            sample,
+            image=np.ascontiguousarray(sample.image[rows, columns]),
+            mask=np.ascontiguousarray(sample.mask[rows, columns]),
+        )
+
+
+def least_part(first: int, end: int, length: int) -> float:
+    """The smallest part of a side that has all of [first, end) with its middle at the same fraction of it."""
+    middle = (first + end) / 2
+    return (middle - first) / min(middle, length - middle)
+
+
+def part(first: int, end: int, length: int, fraction: float) -> slice:
+    """That fraction of a side, with all of [first, end) and its middle at the same fraction of it, to the pixel."""
+    start = (1 - fraction) * (first + end) / 2
+    return slice(min(first, round(start)), max(end, round(start + fraction * length)))
 
 
 class Albumentations:

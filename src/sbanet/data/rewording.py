@@ -78,7 +78,7 @@ _NOT_OF = r"(?!\W+of\b)"
 _THE_LANDMARK = r"(?= (?:a|all|the)\b)"
 _THE_END = r"(?=\W*\Z)"
 
-ROSES = (
+PLACES = (
     # Positions. RRSIS-D's 17,402 sentences say "on the top" (720 times; "at the top" never) and "at the bottom"
     # (1,376 times; "on the bottom" 5 times), so these two are opposites, and the unusual ones are each other's. A
     # corner of two sides ("bottom right") comes before the side that it begins with.
@@ -99,6 +99,11 @@ ROSES = (
     ),
     # "On the far right", "at the bottom far right"; nobody says "far top".
     Rose(("", "", "far right", "", "", "", "far left", ""), ""),
+)  # fmt: skip
+"""Phrases that say where in the picture the object is."""
+
+ROSES = (
+    *PLACES,
     # "On the left of the bottom".
     Rose(
         ("the top", "the upper right", "the right", "the lower right",
@@ -163,13 +168,42 @@ def may_say(sentence: str, words: Collection[str], names: Collection[str] = ()) 
     return not _words(sentence).isdisjoint(words) or bool(_unknown(sentence, names))
 
 
+def speaks_of_itself(sentence: str, names: Collection[str] = ()) -> bool:
+    """Whether a sentence says of one object what it is, how it looks and where in the picture it is, no more.
+
+    It stays true, then, whatever else of the picture is cut away. No landmark, rank, comparison or size is in it.
+
+    Args:
+        sentence: any English.
+        names: further words, lower case, that are known to name objects and nothing else.
+    """
+    rest = _WORD.findall(_APART.sub(" ", sentence).lower())
+    one = sum(word in ("a", "an", "the") for word in rest) <= 1
+    return one and all(word in names or word in _OF_ITSELF for word in rest)
+
+
+_OF_ITSELF = frozenset(word for word, kind in WORDS.items() if kind in (Kind.OBJECT, Kind.COLOUR, Kind.STATE)) | {
+    "oval", "rectangular", "rounded", "slender", "a", "an", "the", "is"
+}  # fmt: skip
 _WORD = re.compile(r"\w+")
-_PHRASE = re.compile(
-    "|".join(
-        rf"(?P<rose{k}>\b(?:{'|'.join(filter(None, rose.phrases))})\b{rose.then})" for k, rose in enumerate(ROSES)
-    ),
-    re.IGNORECASE,
+
+
+def _one_of(roses: Collection[Rose], *further: str) -> re.Pattern[str]:
+    """What matches the phrases of roses, the group `rose<number>` telling which."""
+    phrases = [
+        rf"(?P<rose{k}>\b(?:{'|'.join(filter(None, rose.phrases))})\b{rose.then})" for k, rose in enumerate(roses)
+    ]
+    return re.compile("|".join([*phrases, *further]), re.IGNORECASE)
+
+
+_PHRASE = _one_of(ROSES)
+_APART = _one_of(
+    PLACES,
+    rf"\b(?:at|in|on) the middle\b{_NOT_OF}",
+    r"\bfrustum of a cone\b",
+    rf"\band (?:{'|'.join(sorted(COLOURS))})\b",
 )
+"""What has words that elsewhere say more: places, a shape, a second colour."""
 
 
 def _words(sentence: str) -> frozenset[str]:
