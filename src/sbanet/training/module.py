@@ -91,7 +91,7 @@ class ReferringSegmentation(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
         terms = self.loss(foreground_logits(self(batch)), batch.target)
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch))
+        self.log_dict({f"train/{name}": term for name, term in self._over_ranks(terms).items()}, batch_size=len(batch))
         rates = [group["lr"] for group in self.optimizers().param_groups]  # type: ignore[union-attr]
         self.log("optim/lr", max(rates))
         return terms["loss"]
@@ -162,6 +162,13 @@ class ReferringSegmentation(L.LightningModule):
     def measured(self) -> dict[str, float]:
         """The last value of each metric, those of the starts before this one among them."""
         return self._measured_before | {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+    def _over_ranks(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The means over all ranks' parts of a batch, at the steps that are logged; at others, this rank's values."""
+        values = torch.stack([term.detach() for term in terms.values()])
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            values = self.trainer.strategy.reduce(values, reduce_op="mean")  # type: ignore[assignment]
+        return dict(zip(terms, values, strict=True))
 
     def _evaluate(self, batch: Batch) -> EvalOutput:
         logits = foreground_logits(self(batch)).float()
