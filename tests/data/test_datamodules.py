@@ -251,6 +251,17 @@ def test_evaluation_is_neither_shuffled_nor_augmented(tiny_data):
     assert torch.equal(batch.image[1], data.collate.normalise(shrunk[None])[0])
 
 
+def test_the_training_split_is_scored_as_any_other(tiny_data):
+    data = tiny_data(augmentation=[A.InvertImg(p=1.0)], image_size=32)
+    learned = next(iter(as_rank(data, 0, 1).train_dataloader()))
+    scored = next(iter(data.eval_dataloader("train")))
+    assert learned.native_targets == []
+    assert [tuple(target.shape) for target in scored.native_targets] == [(64, 64)] * 4
+    samples = data.samples("train")
+    shrunk = resize_image(samples.dataset.image(samples.records[0]), 32, "area")
+    assert torch.equal(scored.image[0], data.collate.normalise(shrunk[None])[0])
+
+
 def test_every_split_is_resized_as_asked(tiny_data):
     data = tiny_data(resize="pillow", image_size=32, augmentation=[A.RandomBrightnessContrast(p=0.0)])
     for split in data.SPLITS:

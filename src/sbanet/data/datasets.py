@@ -12,6 +12,7 @@ import numpy as np
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 from sbanet.images import read_image
+from sbanet.resizing import Resize, resize_image, resize_mask
 
 
 class RecordDataset(ABC):
@@ -42,6 +43,14 @@ class RecordDataset(ABC):
     def pixels(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask, of one size."""
         return self.image(record), self.mask(record)
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """The mask as the network sees it, (side, side) bool."""
+        return resize_mask(self.mask(record), side)
+
+    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them: (side, side, 3) uint8 and (side, side) bool."""
+        return resize_image(self.image(record), side, resize), self.resized_mask(record, side)
 
     def files(self, record: Record) -> tuple[Path, ...]:
         """The files of pixels that a sample is read from, its image first; none of a drawn one."""

@@ -11,6 +11,7 @@ import numpy as np
 from sbanet.data.datasets import RecordDataset, annotated_image
 from sbanet.data.grammar import Grammar
 from sbanet.data.readers.coco import CocoImage, read_coco
+from sbanet.data.readers.segmentations import resized_mask
 from sbanet.data.records import Record
 
 CATEGORY_ALONE = ("category",)
@@ -74,6 +75,11 @@ class Instances(RecordDataset):
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool."""
         return self._masks[record.instance].mask()
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """(side, side) bool, straight from the run lengths."""
+        about = self._files[record.image]
+        return resized_mask(self._masks[record.instance].rle, about.height, about.width, side)
 
 
 def sentences_about(image: CocoImage, split: str, grammar: Grammar, count: int, seed: int) -> list[Record]:

@@ -13,6 +13,7 @@ from sbanet.data.readers.phrases import read_phrases
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 from sbanet.images import SUFFIXES, read_image
+from sbanet.resizing import Resize, resize_image, resize_mask
 
 
 class PhraseFolders(RecordDataset):
@@ -85,6 +86,15 @@ class PhraseFolders(RecordDataset):
                 f"its image {image.shape[0]}x{image.shape[1]}; download both anew"
             )
         return image, mask
+
+    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them.
+
+        Raises:
+            DataError: a file is missing or damaged, or they differ in size.
+        """
+        image, mask = self.pixels(record)
+        return resize_image(image, side, resize), resize_mask(mask, side)
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:

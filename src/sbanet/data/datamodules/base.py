@@ -99,13 +99,17 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         """
 
     def samples(self, split: str) -> Samples:
-        """A split as the network sees it; read once."""
+        """A split as the network sees it, that of training augmented; read once."""
         if split not in self._splits:
             dataset = self.dataset(split)
-            steps = self._augmentation if split == "train" else ()
-            transform = Transform(steps, image_size=self.image_size, resize=self.resize)
-            self._splits[split] = Samples(dataset, swap_sentences(dataset.records, self.sentence), transform)
+            records = swap_sentences(dataset.records, self.sentence)
+            learned = split == "train"
+            transform = self._transform(self._augmentation if learned else ())
+            self._splits[split] = Samples(dataset, records, transform, native_masks=not learned)
         return self._splits[split]
+
+    def _transform(self, steps: Sequence[A.BasicTransform | Step]) -> Transform:
+        return Transform(steps, image_size=self.image_size, resize=self.resize)
 
     @property
     @abstractmethod
@@ -152,9 +156,11 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.eval_dataloader(self.test_split)
 
     def eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        """The evaluation batches of any split on this rank."""
+        """The evaluation batches of any split on this rank, that of training not augmented."""
         trainer = self._trainer()
         samples = self.samples(split)
+        if split == "train":
+            samples = Samples(samples.dataset, samples.records, self._transform(()))
         batches = EvalBatches(
             len(samples), batch_size=self.eval_batch_size, ranks=trainer.world_size, rank=trainer.global_rank
         )
