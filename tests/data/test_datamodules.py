@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from sbanet.data.datamodules import AeroScenesDataModule
-from sbanet.data.datamodules.base import LazyLoader
+from sbanet.data.datamodules.base import LazyLoader, suitable_workers
 from sbanet.data.grammar import Grammar
 from sbanet.data.records import Batch
 from sbanet.data.sampling import Draw
@@ -299,3 +300,32 @@ def test_a_file_that_vanished_is_one_line_from_a_loader_process_too(workers: int
     with pytest.raises(DataError) as refused:
         next(iter(loader))
     assert str(refused.value) == "image=/data/0.png: no such file"
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "slurm", "workers"),
+    [
+        (1, 1, {}, 0),
+        (2, 1, {}, 1),
+        (64, 1, {}, 4),
+        (16, 4, {}, 3),
+        (4, 8, {}, 0),
+        (64, 2, {"SLURM_CPUS_PER_TASK": "6"}, 2),  # a task of two ranks
+        (6, 2, {"SLURM_CPUS_PER_TASK": "6", "SLURM_NTASKS": "2"}, 4),  # two tasks of a rank
+        (2, 2, {"SLURM_CPUS_PER_TASK": "2", "SLURM_NTASKS": "2"}, 1),
+    ],
+)
+def test_the_loader_processes_suit_the_cores_of_the_job(cores, ranks, slurm, workers, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_NTASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    assert suitable_workers(ranks) == workers
+
+
+def test_the_number_of_loader_processes_may_be_left_open(tiny_data, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    data = as_rank(tiny_data(num_workers="auto"), 0, 1)
+    data.trainer.num_devices = 1
+    assert data.eval_dataloader("val").num_workers == 2

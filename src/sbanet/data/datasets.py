@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,9 @@ class RecordDataset(ABC):
         DataError: there are no records.
     """
 
+    masks_are_files: ClassVar[bool] = False
+    """Whether a mask is one of the `files` of its record, not something in the annotations."""
+
     def __init__(self, records: Sequence[Record], *, fingerprint: str) -> None:
         if not records:
             raise DataError(f"{type(self).__name__}: the split has no samples; check the dataset's settings")
@@ -44,13 +48,17 @@ class RecordDataset(ABC):
         """Image and mask, of one size."""
         return self.image(record), self.mask(record)
 
+    def resized_image(self, record: Record, side: int, resize: Resize) -> np.ndarray:
+        """The image as the network sees it, (side, side, 3) uint8."""
+        return resize_image(self.image(record), side, resize)
+
     def resized_mask(self, record: Record, side: int) -> np.ndarray:
         """The mask as the network sees it, (side, side) bool."""
         return resize_mask(self.mask(record), side)
 
     def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask as the network sees them: (side, side, 3) uint8 and (side, side) bool."""
-        return resize_image(self.image(record), side, resize), self.resized_mask(record, side)
+        return self.resized_image(record, side, resize), self.resized_mask(record, side)
 
     def files(self, record: Record) -> tuple[Path, ...]:
         """The files of pixels that a sample is read from, its image first; none of a drawn one."""

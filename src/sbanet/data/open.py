@@ -14,6 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sbanet.data.datasets import RecordDataset, annotated_image
+from sbanet.data.packing import PackedByKey
 from sbanet.data.readers.open import IMAGES, OpenRow, write_records
 from sbanet.data.readers.segmentations import require_covering, resized_mask
 from sbanet.data.records import Record
@@ -42,7 +43,7 @@ class OpenLayout(RecordDataset):
         if not chosen:
             known = ", ".join(sorted({row.record.split for row in rows})) or "none"
             raise DataError(f"split={split!r}: the records have no such split; known: {known}")
-        self._rows = {row.record.sample_id: row for row in chosen}
+        self._rows = PackedByKey((row.record.sample_id, row) for row in chosen)
         content = "\n".join(f"{row.record} {row.file} {row.height} {row.width} {row.counts}" for row in chosen)
         digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
         super().__init__([row.record for row in chosen], fingerprint=digest[:16])

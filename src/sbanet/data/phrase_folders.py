@@ -30,6 +30,8 @@ class PhraseFolders(RecordDataset):
         DataError: the phrases cannot be read.
     """
 
+    masks_are_files = True
+
     def __init__(self, phrases: Path, images: Path, masks: Path, *, split: str, foreground_above: int) -> None:
         self._images, self._masks = files_by_stem(images), files_by_stem(masks)
         self._folders = images, masks

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sbanet.data.datasets import RecordDataset, annotated_image
+from sbanet.data.packing import PackedByKey
 from sbanet.data.readers.refer import Referent
 from sbanet.data.readers.segmentations import require_covering, resized_mask
 from sbanet.data.records import Record
@@ -34,7 +35,7 @@ class Refer(RecordDataset):
         if not chosen:
             known = ", ".join(sorted({referent.split for referent in referents})) or "none"
             raise DataError(f"split={split!r}: the annotations have no such split; known: {known}")
-        self._referents = {referent.annotation: referent for referent in chosen}
+        self._referents = PackedByKey((referent.annotation, referent) for referent in chosen)
         records = [
             Record(
                 sample_id=f"{split}-{referent.ref}-{number}",
