@@ -15,6 +15,7 @@ import os
 import platform
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ import lightning as L
 import numpy as np
 import PIL
 import torch
+from data_table import table
 from hydra.utils import instantiate
 from loader_memory import memory_of_workers
 from made_data import write_pictures
@@ -66,6 +68,9 @@ def main() -> None:
         results = speeds(root, Path(folder) / "cache")
         results["stages_ms"] = stages(root)
         os.sched_setaffinity(0, cores)
+        warnings.filterwarnings(
+            "ignore", "This DataLoader will create"
+        )  # more processes than a small machine has cores
         memory = memory_of_workers(Path(folder) / "refs")
     results = {
         **{key: results.pop(key) for key in ("speedup_default", "speedup_pillow", "speedup_cached")},
@@ -122,6 +127,8 @@ def speeds(root: Path, cache: Path) -> dict[str, Any]:
             for name, of in rates.items()
         },
         "rounds": ROUNDS,
+        "side": SIDE,
+        "batch": BATCH,
     }
 
 
@@ -176,53 +183,6 @@ def machine() -> dict[str, Any]:
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     versions = {"python": platform.python_version(), "opencv": cv2.__version__, "pillow": PIL.__version__}
     return {"processor": model, "cores": len(os.sched_getaffinity(0)), **versions, "torch": torch.__version__}
-
-
-def table(results: dict[str, Any]) -> str:
-    """The results in Markdown."""
-    rates, memory, made_on = results["samples_per_second"], results["memory"], results["machine"]
-    names = {
-        "plain": "the plain way (Pillow, whole masks)",
-        "default": "`resize: area`, the default",
-        "pillow": "`resize: pillow`, bit by bit the plain way's pixels",
-        "cached": "`cache: <folder>`, once it is made",
-    }
-    lines = [
-        "# Reading data",
-        "",
-        f"`{results['command']}`: {results['data']['images']}, to {SIDE}x{SIDE}, in batches of {BATCH}; one process on one",
-        f"core of {made_on['processor']} ({made_on['cores']} cores), OpenCV {made_on['opencv']}, Pillow {made_on['pillow']},",
-        f"torch {made_on['torch']}; processor time, files in the page cache; {results['rounds']} rounds, all ways in turn.",
-        "",
-        "| way | samples/s, median (least to most) | times the plain way | by the wall clock |",
-        "|---|---:|---:|---:|",
-    ]
-    for name, label in names.items():
-        rate = rates[name]
-        times = (
-            ["1", "1"]
-            if name == "plain"
-            else [f"{one[f'speedup_{name}']:.2f}" for one in (results, results["wall_clock"])]
-        )
-        spread = f"{rate['median']:.0f} ({rate['least']:.0f} to {rate['most']:.0f})"
-        lines.append(f"| {label} | {spread} | {' | '.join(times)} |")
-    columns = ("plain", "default", "pillow")
-    lines += ["", "| milliseconds a sample | plain | `area` | `pillow` |", "|---|---:|---:|---:|"]
-    for stage, of in results["stages_ms"].items():
-        lines.append(f"| {stage} | {' | '.join(str(of.get(column, of['default'])) for column in columns)} |")
-    workers, last = memory["workers"], memory["epochs"]
-    lines += [
-        "",
-        f"Memory of {workers} loader processes over {last} epochs of RRSIS-D's training set ({memory['samples']:,} samples,",
-        f"{memory['sentences']}, one small image), MB after each epoch, all processes together:",
-        "",
-        "| | " + " | ".join(f"epoch {epoch}" for epoch in range(1, last + 1)) + " | growth |",
-        "|---|" + "---:|" * (last + 1),
-    ]
-    for name, label in (("pss", "share of all memory (PSS)"), ("uss", "their own alone (USS)")):
-        of = memory[f"{name}_mb"]
-        lines.append(f"| {label} | {' | '.join(f'{value:.0f}' for value in of)} | {of[-1] / of[0] - 1:+.1%} |")
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ IMAGE_SIDE = 100
 
 
 def memory_of_workers(root: Path) -> dict[str, Any]:
-    """MB of all loader processes together after each epoch, and by how much their share grew from the first to the last."""
+    """MB of all loader processes together after each epoch, and the growth of their share from first to last."""
     sentences = write_all_refs(root, IMAGE_SIDE)
     settings = [f"data.root={root}", "data.image_size=32", "data.batch_size=8", f"data.num_workers={WORKERS}"]
     cfg = compose("train", ["data=rrsisd", *settings])

@@ -18,7 +18,7 @@ from sbanet.data.scenes import SceneConfig, render_scene
 
 SIDE = 800
 """Of RRSIS-D's images, pixels."""
-SENTENCES = ("The vehicle on the left", "A large airplane at the top of the image", "The tennis court on the lower right")
+SENTENCES = ("The vehicle on the left", "A large airplane at the top of the image", "The tennis court on the right")
 REAL_COUNTS = {"train": 12181, "val": 1740, "test": 3481}
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 """With these the files are as large as RRSIS-D's, about 200 kB, and their colours as fine."""
