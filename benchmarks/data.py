@@ -13,9 +13,10 @@ import json
 import logging
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
@@ -28,7 +29,6 @@ import PIL
 import torch
 from data_table import table
 from hydra.utils import instantiate
-from loader_memory import memory_of_workers
 from made_data import write_pictures
 from peer import Peer
 from torch.utils.data import DataLoader
@@ -68,10 +68,8 @@ def main() -> None:
         results = speeds(root, Path(folder) / "cache")
         results["stages_ms"] = stages(root)
         os.sched_setaffinity(0, cores)
-        warnings.filterwarnings(
-            "ignore", "This DataLoader will create"
-        )  # more processes than a small machine has cores
-        memory = memory_of_workers(Path(folder) / "refs")
+        program = [sys.executable, Path(__file__).with_name("loader_memory.py")]
+        memory = json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True).stdout)
     results = {
         **{key: results.pop(key) for key in ("speedup_default", "speedup_pillow", "speedup_cached")},
         "memory_growth": memory.pop("growth"), "command": COMMAND, "machine": machine(), "data": data, **results,

@@ -1,9 +1,17 @@
-"""The memory of loader processes, epoch after epoch, over as many annotations as RRSIS-D has."""
+"""The memory of loader processes, epoch after epoch, over as many annotations as RRSIS-D has.
+
+A program of its own, which prints JSON: the processes share what their parent has in memory, so it should have no more
+than a training does.
+"""
 
 from __future__ import annotations
 
 import gc
+import json
+import logging
 import multiprocessing
+import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +20,7 @@ from hydra.utils import instantiate
 from made_data import write_all_refs
 
 from sbanet.config import compose
+from sbanet.console import console
 
 WORKERS = 4
 EPOCHS = 5
@@ -51,3 +60,10 @@ def _kilobytes(pid: int) -> tuple[int, int]:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     values = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return values["Pss"], values["Private_Clean"] + values["Private_Dirty"]
+
+
+if __name__ == "__main__":
+    logging.disable(logging.INFO)
+    warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than a small machine has cores
+    with tempfile.TemporaryDirectory() as folder:
+        console().print_json(json.dumps(memory_of_workers(Path(folder) / "refs")))

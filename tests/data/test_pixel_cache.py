@@ -161,3 +161,12 @@ def test_a_step_at_the_native_size_reads_the_images(root, tmp_path, caplog):
     )
     assert "data.cache is not used for training" in caplog.text
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_choice_of_records_finds_its_own_images(root, tmp_path):
+    dataset = module(root, None).samples("train").dataset
+    chosen = dataset.records[::-3]
+    cached = pixel_cache.cached_pixels(dataset, chosen, tmp_path / "cache", side=24, resize="area")
+    for position, record in enumerate(chosen):
+        assert np.array_equal(cached.image(position), dataset.resized_image(record, 24, "area"))
+    assert cached.mask(0) is None
