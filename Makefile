@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep test test-slow test-kill lint
+.PHONY: help setup demo sweep test test-slow test-kill lint bench-data
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -40,6 +40,9 @@ test-slow: $(ENVIRONMENT) ## run the tests that take minutes
 
 test-kill: $(ENVIRONMENT) ## kill runs at random moments and compare them with undisturbed ones
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m kill
+
+bench-data: $(ENVIRONMENT) ## measure how fast data is read, write benchmarks/results/data.json
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/data.py
 
 lint: $(ENVIRONMENT) ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from sbanet.analysis.runs import Run
+from sbanet.config import compose
 from sbanet.errors import CheckpointError, ConfigError, DataError
 from sbanet.evaluate import evaluate, evaluation_config, main, output_folder, score_table
 from sbanet.scores import score
 
+from .killing import STARTED_BY_LIGHTNING
 from .tiny_run import settings_as_they_were
 
 COUNTS = ["sample_id", "network_I", "network_U", "native_I", "native_U"]
@@ -82,6 +89,21 @@ def test_workers_change_no_integer(best: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(table_of(tmp_path / "0"), table_of(tmp_path / "2"))
 
 
+@pytest.mark.slow
+def test_ranks_change_no_integer(best: Path, tmp_path: Path) -> None:
+    """Three batches for two ranks, one of them short: none is padded, counted twice, or left out."""
+    arguments = [f"ckpt={best}", "data.scenes.size=96", "data.eval_batch_size=6"]
+    main([*arguments, f"out={tmp_path / 'one'}"])
+    ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.num_workers=1"]
+    environment = {name: value for name, value in os.environ.items() if name not in STARTED_BY_LIGHTNING}
+    command = [sys.executable, "-m", "sbanet.evaluate", *arguments, *ranks, f"out={tmp_path / 'two'}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, two = (table_of(tmp_path / name)[COUNTS] for name in ("one", "two"))
+    assert len(one) == 16
+    pd.testing.assert_frame_equal(one, two)
+
+
 def test_the_batch_size_hardly_matters(best: Path, tmp_path: Path) -> None:
     metrics = [evaluate(best, [f"data.eval_batch_size={size}"], out=tmp_path / str(size)) for size in (3, 8)]
     assert abs(metrics[0]["test/mIoU"] - metrics[1]["test/mIoU"]) <= 1e-4
@@ -128,6 +150,13 @@ def test_a_group_can_be_exchanged(best: Path) -> None:
     assert cfg.trainer.max_epochs == 4 != stored["trainer"]["max_epochs"]
     assert cfg.data.seed == 1
     assert cfg.data.cache == stored["paths"]["cache"]
+
+
+def test_pixels_are_read_where_the_cache_is_on_another_machine(tmp_path: Path) -> None:
+    stored: Any = OmegaConf.to_container(compose("train", ["data=rrsisd", f"paths.run={tmp_path}"]), resolve=True)
+    for folder, kept in ((str(tmp_path), str(tmp_path)), ("/home/somebody/else", None), (None, None)):
+        stored["data"]["cache"] = folder
+        assert evaluation_config(stored, []).data.cache == kept
 
 
 def test_the_cache_of_another_machine_is_replaced(best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,9 @@ def evaluation_config(stored: dict[str, Any], overrides: Sequence[str]) -> DictC
             that does not fit.
     """
     cfg = OmegaConf.create(stored)
-    if "cache" in cfg.data and not Path(cfg.data.cache).is_dir():  # trained on another machine
-        cfg.data.cache = compose("train").paths.cache
+    if cfg.data.get("cache") and not Path(cfg.data.cache).is_dir():  # trained on another machine
+        # scenes must be drawn somewhere; images can be read where they are
+        cfg.data.cache = compose("train").paths.cache if "scenes" in cfg.data else None
     groups = [override for override in overrides if override.partition("=")[0] in GROUPS]
     if groups:
         composed = compose("train", groups)

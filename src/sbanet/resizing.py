@@ -5,6 +5,7 @@ Shape letters: H W the image's own size.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import cv2
@@ -44,3 +45,11 @@ def resize_mask(mask: np.ndarray, side: int) -> np.ndarray:
     if mask.shape == (side, side):
         return mask
     return cv2.resize(mask.view(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
+
+
+@lru_cache(maxsize=256)
+def sampled(length: int, side: int) -> np.ndarray:
+    """The rows (or columns) of a mask that `resize_mask` takes, ascending, (side,); not to be written to."""
+    pixels = np.arange(length, dtype=np.int32)[:, None]
+    rows = pixels if length == side else cv2.resize(pixels, (1, side), interpolation=cv2.INTER_NEAREST_EXACT)
+    return rows.ravel()

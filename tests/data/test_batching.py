@@ -11,6 +11,7 @@ from sbanet.data.datasets import swap_sentences
 from sbanet.data.records import Sample
 from sbanet.data.sampling import Draw
 from sbanet.data.transforms import Transform
+from sbanet.resizing import resize_image, resize_mask
 
 from .conftest import Noise, letter_counts
 
@@ -37,6 +38,12 @@ def test_pixels_are_normalised(collate):
     assert result.dtype == torch.float32
     expected = (images.astype(np.float64) / 255 - np.array(MEAN)) / np.array(STD)
     assert np.abs(result.permute(0, 2, 3, 1).double().numpy() - expected).max() <= 1e-6
+
+
+def test_normalising_by_rows_is_bit_by_bit_the_plain_formula(collate):
+    images = np.random.default_rng(0).integers(0, 256, (2, 7, 13, 3), dtype=np.uint8)
+    plain = torch.from_numpy(images) * collate.scale + collate.offset
+    assert torch.equal(collate.normalise(images), plain.permute(0, 3, 1, 2))
 
 
 def test_channels_are_rgb_and_last_in_memory(collate):
@@ -81,6 +88,35 @@ def test_a_batch_moves_as_a_whole(collate):
     tensors = [batch.image, batch.token_ids, batch.token_mask, batch.target, *batch.native_targets]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert len(batch.records) == len(batch) == 2
+
+
+class Drawn(Noise):
+    """Says what was drawn at which size."""
+
+    whole = 0
+
+    def mask(self, record):
+        self.whole += 1
+        return super().mask(record)
+
+    def resized_mask(self, record, side):
+        return resize_mask(super().mask(record), side)
+
+
+@pytest.mark.parametrize(("native_masks", "at_native_size", "drawn"), [(0, 0, 0), (0, 1, 1), (1, 0, 1)])
+def test_whole_masks_are_drawn_only_where_they_are_asked_for(native_masks, at_native_size, drawn):
+    def step(sample, rng):
+        return sample
+
+    step.at_native_size = bool(at_native_size)
+    noise = Drawn(2)
+    transform = Transform([] if native_masks else [step], image_size=24)
+    found = Samples(noise, noise.records, transform, native_masks=bool(native_masks))[Draw(1, 0)]
+    assert noise.whole == drawn
+    assert (found.native_mask is not None) == bool(native_masks)
+    image, mask = noise.pixels(noise.records[1])
+    assert np.array_equal(found.image, resize_image(image, 24, "area"))
+    assert np.array_equal(found.mask, resize_mask(mask, 24))
 
 
 def test_samples_speak_the_sentences_of_their_records():

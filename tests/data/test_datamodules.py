@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from sbanet.data.datamodules import AeroScenesDataModule
-from sbanet.data.datamodules.base import LazyLoader
+from sbanet.data.datamodules.base import LazyLoader, suitable_workers
 from sbanet.data.grammar import Grammar
 from sbanet.data.records import Batch
 from sbanet.data.sampling import Draw
@@ -251,6 +252,17 @@ def test_evaluation_is_neither_shuffled_nor_augmented(tiny_data):
     assert torch.equal(batch.image[1], data.collate.normalise(shrunk[None])[0])
 
 
+def test_the_training_split_is_scored_as_any_other(tiny_data):
+    data = tiny_data(augmentation=[A.InvertImg(p=1.0)], image_size=32)
+    learned = next(iter(as_rank(data, 0, 1).train_dataloader()))
+    scored = next(iter(data.eval_dataloader("train")))
+    assert learned.native_targets == []
+    assert [tuple(target.shape) for target in scored.native_targets] == [(64, 64)] * 4
+    samples = data.samples("train")
+    shrunk = resize_image(samples.dataset.image(samples.records[0]), 32, "area")
+    assert torch.equal(scored.image[0], data.collate.normalise(shrunk[None])[0])
+
+
 def test_every_split_is_resized_as_asked(tiny_data):
     data = tiny_data(resize="pillow", image_size=32, augmentation=[A.RandomBrightnessContrast(p=0.0)])
     for split in data.SPLITS:
@@ -288,3 +300,32 @@ def test_a_file_that_vanished_is_one_line_from_a_loader_process_too(workers: int
     with pytest.raises(DataError) as refused:
         next(iter(loader))
     assert str(refused.value) == "image=/data/0.png: no such file"
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "slurm", "workers"),
+    [
+        (1, 1, {}, 0),
+        (2, 1, {}, 1),
+        (64, 1, {}, 4),
+        (16, 4, {}, 3),
+        (4, 8, {}, 0),
+        (64, 2, {"SLURM_CPUS_PER_TASK": "6"}, 2),  # a task of two ranks
+        (6, 2, {"SLURM_CPUS_PER_TASK": "6", "SLURM_NTASKS": "2"}, 4),  # two tasks of a rank
+        (2, 2, {"SLURM_CPUS_PER_TASK": "2", "SLURM_NTASKS": "2"}, 1),
+    ],
+)
+def test_the_loader_processes_suit_the_cores_of_the_job(cores, ranks, slurm, workers, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_NTASKS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    assert suitable_workers(ranks) == workers
+
+
+def test_the_number_of_loader_processes_may_be_left_open(tiny_data, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    data = as_rank(tiny_data(num_workers="auto"), 0, 1)
+    data.trainer.num_devices = 1
+    assert data.eval_dataloader("val").num_workers == 2

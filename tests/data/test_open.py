@@ -12,6 +12,7 @@ from sbanet.config import compose
 from sbanet.data.open import convert
 from sbanet.data.readers.open import RECORDS, read_records
 from sbanet.errors import DataError
+from sbanet.resizing import resize_mask
 from tests.tiny_coco import write_coco
 from tests.tiny_phrases import write_phrases
 from tests.tiny_refer import write_refer
@@ -48,6 +49,8 @@ def test_what_is_written_is_read_again(datasets, tmp_path, how):
         for record in dataset.records:
             image, mask = dataset.pixels(record)
             image_again, mask_again = again[split].pixels(record)
+            assert np.array_equal(dataset.resized_mask(record, 21), resize_mask(mask, 21))
+            assert np.array_equal(again[split].resized_mask(record, 21), resize_mask(mask, 21))
             assert np.array_equal(image, image_again)
             assert np.array_equal(mask, mask_again)
             assert mask_again.dtype == bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from sbanet.data.records import Batch, Record
 from sbanet.errors import ConfigError
+from sbanet.resizing import resize_mask
 from sbanet.training.losses import BinaryCrossEntropy, WeightedSum
 from sbanet.training.module import CHECKPOINT_SCHEMA, ReferringSegmentation
 from sbanet.training.optimizers import GroupRule, OptimizerSetup
@@ -131,6 +133,42 @@ def test_the_native_protocol_resizes_the_logits(masks: Tensor) -> None:
         assert output.intersections["native"][row] == (resized & target).sum()
         assert output.unions["native"][row] == (resized | target).sum()
     assert output.unions["native"].dtype == torch.int64
+
+
+def slow_pixel(logits: np.ndarray, row: float, column: float) -> float:
+    """Between the four pixels around a place, each by how near it is; at the edge the edge's own."""
+    value = 0.0
+    for y in (math.floor(row), math.floor(row) + 1):
+        for x in (math.floor(column), math.floor(column) + 1):
+            weight = (1 - abs(row - y)) * (1 - abs(column - x))
+            value += weight * float(logits[min(max(y, 0), len(logits) - 1), min(max(x, 0), len(logits[0]) - 1)])
+    return value
+
+
+def slow_counts(logits: np.ndarray, target: np.ndarray) -> tuple[int, int]:
+    """Pixels in both and in either, counted one by one where the middle of each falls into the logits."""
+    (height, width), both, either = target.shape, 0, 0
+    for y in range(height):
+        for x in range(width):
+            place = ((y + 0.5) * len(logits) / height - 0.5, (x + 0.5) * len(logits[0]) / width - 0.5)
+            predicted = slow_pixel(logits, *place) > 0
+            both += predicted and target[y, x]
+            either += predicted or target[y, x]
+    return both, either
+
+
+def test_the_protocols_count_the_same_predictions_each_at_its_own_size() -> None:
+    generator = torch.Generator().manual_seed(7)
+    logits = torch.randn(3, 9, 9, generator=generator)
+    native = [torch.rand(size, generator=generator) > 0.6 for size in ((23, 14), (5, 31), (9, 9))]
+    small = [torch.from_numpy(resize_mask(mask.numpy(), 9)) for mask in native]
+    output = task_of(logits).test_step(batch_of(torch.stack(small), native), 0)
+    for protocol, targets in (("network", small), ("native", native)):
+        expected = [slow_counts(one.numpy(), target.numpy()) for one, target in zip(logits, targets, strict=True)]
+        found = zip(output.intersections[protocol].tolist(), output.unions[protocol].tolist(), strict=True)
+        assert list(found) == expected, protocol
+    differ = output.unions["network"] != output.unions["native"]
+    assert differ.tolist() == [True, True, False]  # the last image has the network's size
 
 
 def test_both_protocols_are_logged_under_their_names(masks: Tensor) -> None:

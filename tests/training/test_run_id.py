@@ -38,8 +38,8 @@ def test_names_can_be_read(overrides: list[str], name: str) -> None:
         "trainer=ddp", "+trainer=ddp", "trainer.devices=4", "trainer.devices=[0,1]", "trainer.num_nodes=2",
         "trainer.accelerator=gpu", "trainer.strategy=ddp", "paths=cluster", "paths.runs=/scratch/runs",
         "logger=wandb", "logger.wandb.project=x", "+logger/wandb=online", "~logger.csv", "data.root=/data",
-        "data.num_workers=8", "resume=force", "resume=false", "hydra/launcher=slurm", "hydra.job.chdir=true",
-        "experiment=ablation", "name=mine",
+        "data.num_workers=8", "data.cache=elsewhere", "resume=force", "resume=false", "hydra/launcher=slurm",
+        "hydra.job.chdir=true", "experiment=ablation", "name=mine",
     ],
 )  # fmt: skip
 def test_where_a_run_computes_is_left_out(override: str) -> None:

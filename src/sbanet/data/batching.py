@@ -13,9 +13,12 @@ import torch
 from torch.utils.data import Dataset
 
 from sbanet.data.datasets import RecordDataset
+from sbanet.data.packing import Packed
+from sbanet.data.pixel_cache import CachedPixels
 from sbanet.data.records import Batch, Record, Sample
 from sbanet.data.sampling import Draw
 from sbanet.data.transforms import Transform
+from sbanet.resizing import resize_mask
 
 Tokenize = Callable[[Sequence[str]], tuple[torch.Tensor, torch.Tensor]]
 
@@ -27,21 +30,48 @@ class Samples(Dataset[Sample]):
         dataset: images and masks.
         records: the samples; not necessarily all of the dataset's, nor with its sentences.
         transform: augmentation and resize.
+        native_masks: whether the masks at the images' own sizes are given too; what is only learned from has no use
+            for them, and most of them need not even be drawn.
+        cached: the pixels at the network's size; no use to steps that see another.
     """
 
-    def __init__(self, dataset: RecordDataset, records: Sequence[Record], transform: Transform) -> None:
+    def __init__(
+        self,
+        dataset: RecordDataset,
+        records: Sequence[Record],
+        transform: Transform,
+        *,
+        native_masks: bool = True,
+        cached: CachedPixels | None = None,
+    ) -> None:
         self.dataset = dataset
         self.records = records
         self.transform = transform
+        self.native_masks = native_masks
+        self.cached = cached
+        self._packed = Packed(records)  # what loader processes look at
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        record = self.records[draw.position]
-        image, mask = self.dataset.pixels(record)
-        sample = Sample(image=image, mask=mask, expression=record.expression, record=record)
+        record = self._packed[draw.position]
+        image, mask, native_mask = self._pixels(draw.position, record)
+        sample = Sample(image=image, mask=mask, expression=record.expression, record=record, native_mask=native_mask)
         return self.transform(sample, draw.seed)
+
+    def _pixels(self, position: int, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Image and mask, at the network's size where nobody needs another; with a cached image, the native mask."""
+        side, resize = self.transform.image_size, self.transform.resize
+        if self.transform.sees_native_size or (self.native_masks and self.cached is None):
+            return *self.dataset.pixels(record), None
+        if self.cached is None:
+            return *self.dataset.resized_pixels(record, side, resize), None
+        image, mask = self.cached.image(position), self.cached.mask(position)
+        if not self.native_masks:
+            return image, self.dataset.resized_mask(record, side) if mask is None else mask, None
+        native = self.dataset.mask(record)
+        return image, resize_mask(native, side), None if native.shape == image.shape[:2] else native
 
 
 def _native_targets(samples: Sequence[Sample]) -> list[torch.Tensor]:
@@ -78,5 +108,9 @@ class Collate:
         )
 
     def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32."""
-        return (torch.from_numpy(images_BHWC) * self.scale + self.offset).permute(0, 3, 1, 2)
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32: times scale, plus offset."""
+        batch, height, width, channels = images_BHWC.shape
+        # a row of pixels at a time: broadcasting over three numbers takes three times as long
+        rows = torch.from_numpy(images_BHWC).view(batch * height, width * channels) * self.scale.repeat(width)
+        rows += self.offset.repeat(width)
+        return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 from sbanet.images import read_image
+from sbanet.resizing import Resize, resize_image, resize_mask
 
 
 class RecordDataset(ABC):
@@ -24,6 +26,9 @@ class RecordDataset(ABC):
     Raises:
         DataError: there are no records.
     """
+
+    masks_are_files: ClassVar[bool] = False
+    """Whether a mask is one of the `files` of its record, not something in the annotations."""
 
     def __init__(self, records: Sequence[Record], *, fingerprint: str) -> None:
         if not records:
@@ -42,6 +47,18 @@ class RecordDataset(ABC):
     def pixels(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask, of one size."""
         return self.image(record), self.mask(record)
+
+    def resized_image(self, record: Record, side: int, resize: Resize) -> np.ndarray:
+        """The image as the network sees it, (side, side, 3) uint8."""
+        return resize_image(self.image(record), side, resize)
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """The mask as the network sees it, (side, side) bool."""
+        return resize_mask(self.mask(record), side)
+
+    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them: (side, side, 3) uint8 and (side, side) bool."""
+        return self.resized_image(record, side, resize), self.resized_mask(record, side)
 
     def files(self, record: Record) -> tuple[Path, ...]:
         """The files of pixels that a sample is read from, its image first; none of a drawn one."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sbanet.data.datasets import RecordDataset, annotated_image
 from sbanet.data.grammar import Grammar
+from sbanet.data.packing import PackedByKey
 from sbanet.data.readers.coco import CocoImage, read_coco
+from sbanet.data.readers.segmentations import resized_mask
 from sbanet.data.records import Record
 
 CATEGORY_ALONE = ("category",)
@@ -48,8 +51,8 @@ class Instances(RecordDataset):
     ) -> None:
         self._folder = images
         coco = read_coco(annotations)
-        self._files = {str(image.number): image for image in coco}
-        self._masks = {found.annotation: found for image in coco for found in image.objects}
+        self._files = PackedByKey((str(image.number), replace(image, objects=[])) for image in coco)
+        self._masks = PackedByKey((found.annotation, found) for image in coco for found in image.objects)
         records = [
             record for image in coco for record in sentences_about(image, split, grammar, expressions_per_image, seed)
         ]
@@ -74,6 +77,11 @@ class Instances(RecordDataset):
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool."""
         return self._masks[record.instance].mask()
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """(side, side) bool, straight from the run lengths."""
+        about = self._files[record.image]
+        return resized_mask(self._masks[record.instance].rle, about.height, about.width, side)
 
 
 def sentences_about(image: CocoImage, split: str, grammar: Grammar, count: int, seed: int) -> list[Record]:

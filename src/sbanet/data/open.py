@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +14,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from sbanet.data.datasets import RecordDataset, annotated_image
+from sbanet.data.packing import PackedByKey
 from sbanet.data.readers.open import IMAGES, OpenRow, write_records
-from sbanet.data.readers.segmentations import require_covering
+from sbanet.data.readers.segmentations import require_covering, resized_mask
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 from sbanet.files import image_file_name, write_atomically
@@ -41,7 +43,7 @@ class OpenLayout(RecordDataset):
         if not chosen:
             known = ", ".join(sorted({row.record.split for row in rows})) or "none"
             raise DataError(f"split={split!r}: the records have no such split; known: {known}")
-        self._rows = {row.record.sample_id: row for row in chosen}
+        self._rows = PackedByKey((row.record.sample_id, row) for row in chosen)
         content = "\n".join(f"{row.record} {row.file} {row.height} {row.width} {row.counts}" for row in chosen)
         digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
         super().__init__([row.record for row in chosen], fingerprint=digest[:16])
@@ -66,11 +68,28 @@ class OpenLayout(RecordDataset):
             DataError: the run lengths are damaged.
         """
         row = self._rows[record.sample_id]
-        try:
+        with self._told_of(row):
             require_covering(_rle(row), row.height, row.width)
-        except DataError as error:
-            raise DataError(f"{self._folder.parent}: sample {record.sample_id}: {error}; convert it anew") from error
         return coco_mask.decode(_rle(row)).astype(bool)
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """(side, side) bool, straight from the run lengths.
+
+        Raises:
+            DataError: the run lengths are damaged.
+        """
+        row = self._rows[record.sample_id]
+        with self._told_of(row):
+            return resized_mask(_rle(row), row.height, row.width, side)
+
+    @contextmanager
+    def _told_of(self, row: OpenRow) -> Iterator[None]:
+        """Say of an error of the run lengths whose they are."""
+        try:
+            yield
+        except DataError as error:
+            sample = row.record.sample_id
+            raise DataError(f"{self._folder.parent}: sample {sample}: {error}; convert it anew") from error
 
 
 def _rle(row: OpenRow) -> dict[str, object]:

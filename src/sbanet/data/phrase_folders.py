@@ -13,6 +13,7 @@ from sbanet.data.readers.phrases import read_phrases
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 from sbanet.images import SUFFIXES, read_image
+from sbanet.resizing import Resize, resize_image, resize_mask
 
 
 class PhraseFolders(RecordDataset):
@@ -28,6 +29,8 @@ class PhraseFolders(RecordDataset):
     Raises:
         DataError: the phrases cannot be read.
     """
+
+    masks_are_files = True
 
     def __init__(self, phrases: Path, images: Path, masks: Path, *, split: str, foreground_above: int) -> None:
         self._images, self._masks = files_by_stem(images), files_by_stem(masks)
@@ -85,6 +88,15 @@ class PhraseFolders(RecordDataset):
                 f"its image {image.shape[0]}x{image.shape[1]}; download both anew"
             )
         return image, mask
+
+    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them.
+
+        Raises:
+            DataError: a file is missing or damaged, or they differ in size.
+        """
+        image, mask = self.pixels(record)
+        return resize_image(image, side, resize), resize_mask(mask, side)
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:

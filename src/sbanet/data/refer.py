@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from sbanet.data.datasets import RecordDataset, annotated_image
+from sbanet.data.packing import PackedByKey
 from sbanet.data.readers.refer import Referent
-from sbanet.data.readers.segmentations import require_covering
+from sbanet.data.readers.segmentations import require_covering, resized_mask
 from sbanet.data.records import Record
 from sbanet.errors import DataError
 
@@ -33,7 +35,7 @@ class Refer(RecordDataset):
         if not chosen:
             known = ", ".join(sorted({referent.split for referent in referents})) or "none"
             raise DataError(f"split={split!r}: the annotations have no such split; known: {known}")
-        self._referents = {referent.annotation: referent for referent in chosen}
+        self._referents = PackedByKey((referent.annotation, referent) for referent in chosen)
         records = [
             Record(
                 sample_id=f"{split}-{referent.ref}-{number}",
@@ -72,10 +74,27 @@ class Refer(RecordDataset):
             DataError: the run lengths are damaged.
         """
         referent = self._referents[record.instance]
-        try:
+        with _told_of(referent):
             require_covering(referent.segmentation, referent.height, referent.width)
-        except DataError as error:
-            raise DataError(
-                f"annotation {referent.annotation} of {record.image}: {error}; mend it, or remove it and its referent"
-            ) from error
         return referent.mask()
+
+    def resized_mask(self, record: Record, side: int) -> np.ndarray:
+        """(side, side) bool, straight from the run lengths.
+
+        Raises:
+            DataError: the run lengths are damaged.
+        """
+        referent = self._referents[record.instance]
+        with _told_of(referent):
+            return resized_mask(referent.segmentation, referent.height, referent.width, side)
+
+
+@contextmanager
+def _told_of(referent: Referent) -> Iterator[None]:
+    """Say of an error of the run lengths whose they are."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(
+            f"annotation {referent.annotation} of {referent.file}: {error}; mend it, or remove it and its referent"
+        ) from error

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import multiprocessing
-import os
-import shutil
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbanet.data.grammar import Grammar
+from sbanet.data.mapped import in_processes, make_once, reserve
 from sbanet.data.records import Record
 from sbanet.data.scenes import SceneConfig, render_scene
 from sbanet.errors import DataError
@@ -94,11 +88,13 @@ def cached_scenes(scene_set: SceneSet, root: Path) -> CachedScenes:
         DataError: the folder cannot be written, or is damaged.
     """
     folder = root / f"aeroscenes-{scene_set.split}-{scene_set.fingerprint}"
+
+    def draw(unfinished: Path) -> None:
+        logger.info("drawing %d scenes of the %s split into %s", scene_set.count, scene_set.split, folder)
+        _draw(scene_set, unfinished)
+
     try:
-        if not folder.exists():
-            with _locked(root / f".{folder.name}.lock"):
-                if not folder.exists():
-                    _draw(scene_set, folder)
+        make_once(folder, draw)
     except OSError as error:
         raise DataError(
             f"{folder}: the scenes cannot be cached ({error.strerror or error}); "
@@ -143,66 +139,24 @@ def draw_scene(scene_set: SceneSet, number: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _draw(scene_set: SceneSet, folder: Path) -> None:
-    logger.info("drawing %d scenes of the %s split into %s", scene_set.count, scene_set.split, folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock is ours
-    partial.mkdir()
-    try:
-        size = scene_set.scenes.size
-        _create(partial / "images.npy", (scene_set.count, size, size, 3))
-        _create(partial / "instance_maps.npy", (scene_set.count, size, size))
-        starts = range(0, scene_set.count, CHUNK)
-        tasks = [(scene_set, partial, start, min(start + CHUNK, scene_set.count)) for start in starts]
-        workers = min(len(tasks), len(os.sched_getaffinity(0)))
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _end_with_parent) as pool:
-            rows = [row for chunk in pool.map(_draw_chunk, tasks) for row in chunk]
-        pq.write_table(pa.Table.from_pylist(rows), partial / "records.parquet")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """Fill an empty folder."""
+    size = scene_set.scenes.size
+    reserve(folder / "images.npy", (scene_set.count, size, size, 3))
+    reserve(folder / "instance_maps.npy", (scene_set.count, size, size))
+    chunks = in_processes(partial(_draw_chunk, scene_set, folder), range(0, scene_set.count, CHUNK))
+    rows = [row for chunk in chunks for row in chunk]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "records.parquet")
 
 
-def _create(path: Path, shape: tuple[int, ...]) -> None:
-    """An array file with all its blocks reserved: a full disk is found here, not as a crash in a mapped write."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    del array
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-def _end_with_parent() -> None:
-    """Let a process of the pool end when the drawing one is killed: waiting for work, it would keep the lock."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _draw_chunk(task: tuple[SceneSet, Path, int, int]) -> list[dict[str, Any]]:
-    scene_set, folder, start, stop = task
+def _draw_chunk(scene_set: SceneSet, folder: Path, start: int) -> list[dict[str, Any]]:
     cv2.setNumThreads(0)
     images = np.load(folder / "images.npy", mmap_mode="r+")
     instance_maps = np.load(folder / "instance_maps.npy", mmap_mode="r+")
     rows = []
-    for position in range(start, stop):
+    for position in range(start, min(start + CHUNK, scene_set.count)):
         image, instance_map, records = draw_scene(scene_set, scene_set.first + position)
         images[position], instance_maps[position] = image, instance_map
         rows += [asdict(record) for record in records]
     images.flush()
     instance_maps.flush()
     return rows
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)

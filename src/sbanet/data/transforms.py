@@ -35,6 +35,11 @@ class Transform:
             Albumentations([step]) if isinstance(step, A.BasicTransform | A.BaseCompose) else step for step in steps
         ]
 
+    @property
+    def sees_native_size(self) -> bool:
+        """Whether a step asks for samples before the resize."""
+        return any(getattr(step, "at_native_size", False) for step in self._steps)
+
     def __call__(self, sample: Sample, seed: int) -> Sample:
         """The sample at (image_size, image_size), augmented; without steps, the mask as it came is `native_mask`."""
         if not self._steps:

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 NEUTRAL_KEYS = (
-    "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers", "data.check",
+    "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
     "callbacks.best.every_minutes", "callbacks.best.stop_signals",
 )  # fmt: skip

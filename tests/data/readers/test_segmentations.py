@@ -5,10 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from sbanet.data.readers.segmentations import require_covering, require_drawable, uncompressed
+from sbanet.data.readers.refer import segments
+from sbanet.data.readers.segmentations import require_covering, require_drawable, resized_mask, uncompressed
 from sbanet.errors import DataError
+from sbanet.resizing import resize_mask
 
 SIZE = (60, 47)
 
@@ -84,3 +88,36 @@ def test_every_cut_is_seen():
     for length in range(len(counts)):
         with pytest.raises(DataError):
             require_covering({"size": list(SIZE), "counts": counts[:length]}, *SIZE)
+
+
+lengths = st.integers(1, 70)
+
+
+@st.composite
+def segmentations(draw: st.DrawFn, height: int, width: int) -> list:
+    """One to three parts: polygons beyond the image's edge too, run lengths compressed or as numbers."""
+    parts = []
+    for kind in draw(st.lists(st.sampled_from(["polygon", "compressed", "numbers"]), min_size=1, max_size=3)):
+        if kind == "polygon":
+            corner = st.integers(-5, 75) | st.floats(-5, 75, width=32)
+            parts.append(draw(st.lists(corner, min_size=6, max_size=12).filter(lambda numbers: len(numbers) % 2 == 0)))
+            continue
+        rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+        mask = (rng.random((height, width)) < draw(st.sampled_from([0, 0.03, 0.5, 0.97, 1]))).astype(np.uint8)
+        parts.append(rle_of(mask) if kind == "compressed" else {"size": [height, width], "counts": runs_of(mask)})
+    return parts
+
+
+@given(st.data(), lengths, lengths, lengths)
+def test_a_mask_drawn_at_the_networks_size_is_the_resized_one(data, height, width, side):
+    parts = data.draw(segmentations(height, width))
+    require_drawable(parts, height, width)
+    whole = segments(parts, height, width).sum(2) == 1
+    found = resized_mask(parts, height, width, side)
+    assert (found.dtype, found.flags.c_contiguous) == (bool, True)
+    np.testing.assert_array_equal(found, resize_mask(np.ascontiguousarray(whole), side))
+
+
+def test_damaged_runs_are_not_drawn_small_either():
+    with pytest.raises(DataError, match="cover 2819 pixels, the image has 2820"):
+        resized_mask({"size": list(SIZE), "counts": [19, 2800]}, *SIZE, 24)

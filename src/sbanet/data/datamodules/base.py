@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import albumentations as A
@@ -17,6 +20,7 @@ from sbanet.data.augmentation import Step
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.checks import require_sound
 from sbanet.data.datasets import SENTENCES, RecordDataset, swap_sentences
+from sbanet.data.pixel_cache import cached_pixels
 from sbanet.data.records import Batch
 from sbanet.data.sampling import EvalBatches, TrainBatches
 from sbanet.data.transforms import Transform
@@ -37,7 +41,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         image_size: side of the square that the network sees, in pixels.
         resize: how images come to that size, `area` or `pillow`; see `sbanet.resizing`.
         seed: of order and augmentation.
-        num_workers: loader processes a rank; 0 = load in the main process.
+        num_workers: loader processes a rank; 0 = load in the main process, `auto` = as many as the cores allow.
+        cache: folder of decoded and resized images, shared by all jobs of a machine; None = decode anew each time.
         augmentation: steps of the training split: of `sbanet.data.augmentation`, or albumentations transforms that
             leave the sentence true.
         sentence: `own`, or a control: `other` = that of another object of the image, `none` = empty.
@@ -59,7 +64,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         eval_batch_size: int,
         image_size: int,
         seed: int,
-        num_workers: int = 0,
+        num_workers: int | Literal["auto"] = 0,
+        cache: str | Path | None = None,
         resize: Resize = "area",
         augmentation: Sequence[A.BasicTransform | Step] = (),
         sentence: Literal["own", "other", "none"] = "own",
@@ -70,7 +76,9 @@ class ReferringDataModule(L.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         require_whole(1, batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=image_size)
-        require_whole(0, seed=seed, num_workers=num_workers)
+        require_whole(0, seed=seed)
+        if num_workers != "auto":
+            require_whole(0, num_workers=num_workers)
         require_known(resize, key="data.resize")
         if sentence not in SENTENCES:
             raise ConfigError(f"data.sentence={sentence}: expected {', '.join(SENTENCES)}")
@@ -80,7 +88,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         self.image_size = image_size
         self.resize: Resize = resize
         self.seed = seed
-        self.num_workers = num_workers
+        self.num_workers: int | Literal["auto"] = num_workers
+        self.pixel_cache = None if cache is None else Path(cache)
         self.sentence = sentence
         self.check = check
         self.published = dict(published or {})
@@ -99,13 +108,17 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         """
 
     def samples(self, split: str) -> Samples:
-        """A split as the network sees it; read once."""
+        """A split as the network sees it, that of training augmented; read once."""
         if split not in self._splits:
             dataset = self.dataset(split)
-            steps = self._augmentation if split == "train" else ()
-            transform = Transform(steps, image_size=self.image_size, resize=self.resize)
-            self._splits[split] = Samples(dataset, swap_sentences(dataset.records, self.sentence), transform)
+            records = swap_sentences(dataset.records, self.sentence)
+            learned = split == "train"
+            transform = self._transform(self._augmentation if learned else ())
+            self._splits[split] = Samples(dataset, records, transform, native_masks=not learned)
         return self._splits[split]
+
+    def _transform(self, steps: Sequence[A.BasicTransform | Step]) -> Transform:
+        return Transform(steps, image_size=self.image_size, resize=self.resize)
 
     @property
     @abstractmethod
@@ -141,7 +154,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
             seed=self.seed,
             position=lambda: (0 if overfits else trainer.current_epoch, progress.current.ready),
         )
-        return self._loader(samples, batches)
+        return self._loader(self._with_cache(samples), batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation batches of this rank."""
@@ -152,13 +165,27 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.eval_dataloader(self.test_split)
 
     def eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        """The evaluation batches of any split on this rank."""
+        """The evaluation batches of any split on this rank, that of training not augmented."""
         trainer = self._trainer()
         samples = self.samples(split)
+        if split == "train":
+            samples = Samples(samples.dataset, samples.records, self._transform(()))
         batches = EvalBatches(
             len(samples), batch_size=self.eval_batch_size, ranks=trainer.world_size, rank=trainer.global_rank
         )
-        return self._loader(samples, batches)
+        return self._loader(self._with_cache(samples), batches)
+
+    def _with_cache(self, samples: Samples) -> Samples:
+        """The samples with their pixels cached, if the user wants that and the steps can use it."""
+        if self.pixel_cache is None or samples.cached is not None:
+            return samples
+        if samples.transform.sees_native_size:
+            logger.info("data.cache is not used for training: data.augmentation has a step at the images' own size")
+            return samples
+        samples.cached = cached_pixels(
+            samples.dataset, samples.records, self.pixel_cache, side=self.image_size, resize=self.resize
+        )
+        return samples
 
     def _trainer(self) -> L.Trainer:
         if self.trainer is None:
@@ -166,14 +193,15 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.trainer
 
     def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
+        workers = suitable_workers(self._trainer().num_devices) if self.num_workers == "auto" else self.num_workers
         return LazyLoader(
             samples,  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=self.collate,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_single_threaded,
+            worker_init_fn=_modest,
         )
 
 
@@ -202,7 +230,28 @@ def require_whole(least: int, **values: Any) -> None:
             raise ConfigError(f"data.{key}={value}: expected a whole number of {least} or more")
 
 
-def _single_threaded(_: int) -> None:
-    """A loader process has one core; more threads would only compete with training."""
+MOST_WORKERS = 4
+"""Of a rank, where the number is left to us: more samples than they read no model of this task takes."""
+
+
+def suitable_workers(ranks: int) -> int:
+    """The loader processes of a rank: its share of the cores without the one that trains.
+
+    Args:
+        ranks: on this machine.
+    """
+    cores = len(os.sched_getaffinity(0))  # not those of the machine: a job may have a few of them
+    cores = min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
+    if int(os.environ.get("SLURM_NTASKS", 1)) > 1:  # then each rank is a task, and has its cores alone
+        ranks = 1
+    return max(0, min(cores // ranks - 1, MOST_WORKERS))
+
+
+def _modest(_: int) -> None:
+    """A loader process has one core, and the memory of its parent.
+
+    More threads would only compete with training, and a garbage collection write to every object there is.
+    """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    gc.freeze()

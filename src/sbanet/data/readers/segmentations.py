@@ -1,14 +1,23 @@
-"""Is a segmentation one that can be drawn? Its form is asked when annotations are read, its runs when it is drawn."""
+"""Segmentations of COCO: can one be drawn, and what does its mask look like at the size of the network?
+
+The form of one is asked when annotations are read, its runs when it is drawn.
+
+Shape letters: H W the image's own size.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from sbanet.errors import DataError
+from sbanet.resizing import sampled
 
 LEAST_NUMBERS = 6
 """Of a polygon: three corners, x and y."""
@@ -78,11 +87,82 @@ def require_covering(segmentation: Any, height: int, width: int) -> None:
     """
     for part in [segmentation] if isinstance(segmentation, Mapping) else segmentation:
         if isinstance(part, Mapping):
-            lengths = _lengths(part["counts"])
-            if (lengths < 0).any():
-                raise DataError("its run lengths have a negative one")
-            if (covered := int(lengths.sum())) != height * width:
-                raise DataError(f"its run lengths cover {covered} pixels, the image has {height * width}")
+            _covering(part, height, width)
+
+
+def _covering(runs: Mapping[str, Any], height: int, width: int) -> np.ndarray:
+    """Run lengths as numbers, int64; what they cover is the image."""
+    lengths = _lengths(runs["counts"])
+    if (lengths < 0).any():
+        raise DataError("its run lengths have a negative one")
+    if (covered := int(lengths.sum())) != height * width:
+        raise DataError(f"its run lengths cover {covered} pixels, the image has {height * width}")
+    return lengths
+
+
+def resized_mask(segmentation: Any, height: int, width: int, side: int) -> np.ndarray:
+    """The mask of a segmentation at the network's size, without drawing it at the image's own.
+
+    Args:
+        segmentation: one that `require_drawable` let pass.
+        height: of the image, pixels.
+        width: of the image, pixels.
+        side: of the square that the network sees, pixels.
+
+    Returns:
+        (side, side) bool, what `sbanet.resizing.resize_mask` makes of the pixels that exactly one segment covers.
+
+    Raises:
+        DataError: the run lengths are damaged.
+    """
+    parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
+    columns = [_resized_columns(_runs(part, height, width), height, width, side) for part in parts]
+    once = columns[0] if len(columns) == 1 else np.sum(columns, axis=0, dtype=np.int32) == 1
+    return np.ascontiguousarray(once.T)
+
+
+def _runs(part: Any, height: int, width: int) -> np.ndarray:
+    if isinstance(part, Mapping):
+        return _covering(part, height, width)
+    return _covering(coco_mask.frPyObjects([part], height, width)[0], height, width)
+
+
+def _resized_columns(lengths: np.ndarray, height: int, width: int, side: int) -> np.ndarray:
+    """Runs down the columns of (H, W) -> (side, side) bool, a row a column.
+
+    Of the places where one run ends and the next begins it is counted how many of the pixels to be taken lie before
+    them: these are the ends of the runs of the small mask.
+    """
+    rows, columns = _taken(height, side), _taken(width, side)
+    column, row = np.divmod(np.cumsum(lengths), height)
+    ends = columns.before[column] * rows.count + columns.is_taken[column] * rows.before[row]
+    small = np.repeat(np.arange(len(ends)) % 2 == 1, np.diff(ends, prepend=0)).reshape(columns.count, rows.count)
+    return small if rows.count == columns.count == side else small[columns.again][:, rows.again]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Which rows (or columns) of a mask stay when it is resized.
+
+    Attributes:
+        count: of those that stay.
+        before: (length + 1,) how many stay before each, and before the end.
+        is_taken: (length + 1,) whether each stays; the end does not.
+        again: (side,) which of those that stay each of the resized mask is; of a small image one may be several.
+    """
+
+    count: int
+    before: np.ndarray
+    is_taken: np.ndarray
+    again: np.ndarray
+
+
+@lru_cache(maxsize=256)
+def _taken(length: int, side: int) -> _Taken:
+    stay, again = np.unique(sampled(length, side), return_inverse=True)
+    is_taken = np.zeros(length + 1, np.int64)
+    is_taken[stay] = 1
+    return _Taken(len(stay), np.cumsum(is_taken) - is_taken, is_taken, again)
 
 
 def _lengths(counts: str | bytes | list[Any]) -> np.ndarray:
