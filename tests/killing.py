@@ -1,8 +1,9 @@
 """`sbanet-train` that kills itself with SIGKILL at a chosen moment, and what is compared after a run that survived it.
 
-As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th `step`, `writing` (of a
-checkpoint, half of it on the disk) or `validation` batch of that rank; of `all`, the first rank to get there takes the
-others along. At a `stop` it is a step, and SIGTERM.
+As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th of that rank's `step`s,
+batches of `validation` or `test`, or of `all` ranks', where the first one to get there takes the others along; or when
+the first rank is `writing` a checkpoint, half of it on the disk, `renaming` it, so that none is the last one, or
+`logging`, with half a row in the file. At a `stop` it is a step, and SIGTERM.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def arm(moment: str, count: int, rank: str) -> None:
     """Let this process kill itself, or all processes of the run, at a moment."""
     import torch
 
+    from sbanet.training.checkpoints import PREVIOUS
+    from sbanet.training.csv_logger import MetricsCSV
     from sbanet.training.module import ReferringSegmentation
 
     own = os.environ.get("LOCAL_RANK", "0")
@@ -77,16 +80,29 @@ def arm(moment: str, count: int, rank: str) -> None:
 
         return wrapped
 
-    def half(_: Any, file: Any) -> None:
+    def half_a_checkpoint(_: Any, file: Any) -> None:
         file.write(b"PK" * 1000)
         file.flush()
 
+    def half_a_row(logger: MetricsCSV, *_: Any) -> None:
+        with logger.path.open("a") as file:
+            file.write("0,1")
+
+    rename = Path.replace
+
+    def renaming(path: Path, target: Path) -> Path:
+        done = rename(path, target)
+        return killing(lambda: done)() if Path(target).name == PREVIOUS else done
+
     if moment == "writing":
-        torch.save = killing(torch.save, half)
-    elif moment in ("step", "stop"):
-        ReferringSegmentation.training_step = killing(ReferringSegmentation.training_step)  # type: ignore[method-assign]
+        torch.save = killing(torch.save, half_a_checkpoint)
+    elif moment == "renaming":
+        Path.replace = renaming  # type: ignore[method-assign]
+    elif moment == "logging":
+        MetricsCSV.log_metrics = killing(MetricsCSV.log_metrics, half_a_row)  # type: ignore[method-assign]
     else:
-        ReferringSegmentation.validation_step = killing(ReferringSegmentation.validation_step)  # type: ignore[method-assign]
+        name = {"step": "training", "stop": "training"}.get(moment, moment) + "_step"
+        setattr(ReferringSegmentation, name, killing(getattr(ReferringSegmentation, name)))
 
 
 if __name__ == "__main__":
