@@ -109,6 +109,8 @@ class WandbRun(WandbLogger):
             try:
                 self._experiment = wandb.init(**self._wandb_init | {"mode": mode})
                 self.mode = mode
+                for handler in logging.getLogger("wandb").handlers:  # its own log, in a folder that may be full
+                    handler.handleError = _ignored  # type: ignore[method-assign]
                 return
             except Exception as error:  # of any kind: no key, no network, a full disk, another release of wandb
                 then = "logging offline" if mode == "online" else "the run goes on without it"
@@ -234,6 +236,10 @@ def closing(runs: Sequence[WandbRun]) -> Iterator[None]:
 def wandb_runs(loggers: Sequence[Logger]) -> list[WandbRun]:
     """Those of the loggers that are W&B runs."""
     return [run for run in loggers if isinstance(run, WandbRun)]
+
+
+def _ignored(record: logging.LogRecord) -> None:
+    """Python would print a traceback for each line that a log's file does not take."""
 
 
 def _in_a_line(error: Exception) -> str:
