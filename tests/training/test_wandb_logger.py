@@ -72,6 +72,11 @@ def test_a_run_says_what_it_is(tmp_path: Path) -> None:
     assert exit_codes(tmp_path) == [0]
 
 
+def test_a_name_that_would_be_cut_is_the_folders(tmp_path: Path) -> None:
+    begun(tmp_path, facts=FACTS | {"changes": "x" * 200, "run_id": "x-1234"}).end(0, {})
+    assert runs(tmp_path)[0].display_name == "x-1234"
+
+
 def test_a_row_has_all_of_its_step_and_the_summary_the_best(tmp_path: Path) -> None:
     run = begun(tmp_path)
     for step, (score, loss) in enumerate([(0.3, 2.0), (0.5, 1.0), (0.4, 3.0)]):
@@ -228,13 +233,12 @@ def test_a_run_that_failed_and_went_on_is_one_run(
 def test_a_run_that_is_killed_has_each_step_once(scene_cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [*TINY, f"paths.cache={scene_cache}", f"hydra.run.dir={folder}", "logger=wandb", "data.num_workers=0"]
-    for kill in ("step:12:all", "validation:2:0", "test:2:0", ""):  # the first takes W&B's process along
+    for kill in ("step:12:all", "test:2:0", ""):  # the first takes W&B's process along
         done = killing.train(*command, kill=kill)
         assert (done.returncode == 0) == (not kill), done.stdout
     same_as_the_curves(folder)
-    assert exit_codes(folder) == [None, None, None, 0]
-    [name] = {run.display_name for run in runs(folder)}
-    assert "data.batch_size=4 data.eval_batch_size=4" in name
+    assert exit_codes(folder) == [None, None, 0]
+    assert {run.display_name for run in runs(folder)} == {"run"}  # the folder's name, for so many overrides
     assert "decoder=topdown" in runs(folder)[0].tags
 
 

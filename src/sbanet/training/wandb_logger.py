@@ -91,7 +91,7 @@ class WandbRun(WandbLogger):
         about = {key: value for key, value in facts.items() if key not in ("config", "starts", "scores")}
         self._wandb_init |= {
             "id": facts["unique_id"],
-            "name": (self._wandb_init["name"] or facts["changes"] or facts["experiment"])[:LONGEST_NAME],
+            "name": self._wandb_init["name"] or _name(facts),
             "tags": [*self._wandb_init["tags"], *tags],
             "config": {**facts["config"], "run": about},
         }
@@ -236,6 +236,12 @@ def closing(runs: Sequence[WandbRun]) -> Iterator[None]:
 def wandb_runs(loggers: Sequence[Logger]) -> list[WandbRun]:
     """Those of the loggers that are W&B runs."""
     return [run for run in loggers if isinstance(run, WandbRun)]
+
+
+def _name(facts: Mapping[str, Any]) -> str:
+    """What the command line changes; where that is too much, as the folder has it, with a digest at its end."""
+    changes = facts["changes"] or facts["experiment"]
+    return str(changes if len(changes) <= LONGEST_NAME else facts["run_id"])
 
 
 def _ignored(record: logging.LogRecord) -> None:
