@@ -1,8 +1,10 @@
 """`sbanet-train` that kills itself with SIGKILL at a chosen moment, and what is compared after a run that survived it.
 
-As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th `step`, `writing` (of a
-checkpoint, half of it on the disk) or `validation` batch of that rank; of `all`, the first rank to get there takes the
-others along. At a `stop` it is a step, and SIGTERM.
+As a program it is the command itself; KILL=<moment>:<count>:<rank> says when: at the count-th of that rank's `step`s,
+batches of `validation` or `test`, or of `all` ranks', where the first one to get there takes the others along; or when
+the first rank is `writing` a checkpoint, half of it on the disk, `renaming` it, so that none is the last one, or
+`logging`, with half a row in the file. At a `stop` it is a step, and SIGTERM. SEEN=<file> is where each rank notes the
+samples of its steps.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from typing import Any
 STARTED_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED")
 
 
-def train(*overrides: str, kill: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def train(*overrides: str, kill: str = "", seen: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; no process of it is left."""
     environment = {name: value for name, value in os.environ.items() if name not in STARTED_BY_LIGHTNING}
     process = subprocess.Popen(
-        [sys.executable, __file__, *overrides], env=environment | {"KILL": kill}, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, __file__, *overrides], env=environment | {"KILL": kill, "SEEN": seen},
+        start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         out, _ = process.communicate(timeout=timeout)
@@ -52,10 +54,35 @@ def plain(value: Any) -> Any:
     return value
 
 
+def samples_by_step(seen: Path) -> dict[int, set[str]]:
+    """The samples of each step, of all ranks together."""
+    steps: dict[int, set[str]] = {}
+    for line in seen.read_text().splitlines():
+        step, *samples = line.split()
+        steps.setdefault(int(step), set()).update(samples)
+    return steps
+
+
+def note_samples(seen: Path) -> None:
+    """Let this process note what each of its steps is given."""
+    from sbanet.training.module import ReferringSegmentation
+
+    whole = ReferringSegmentation.training_step
+
+    def noting(task: ReferringSegmentation, batch: Any, batch_idx: int) -> Any:
+        with seen.open("a") as file:  # at once: ranks write to one file
+            file.write(" ".join([str(task.global_step), *(record.sample_id for record in batch.records)]) + "\n")
+        return whole(task, batch, batch_idx)
+
+    ReferringSegmentation.training_step = noting  # type: ignore[method-assign]
+
+
 def arm(moment: str, count: int, rank: str) -> None:
     """Let this process kill itself, or all processes of the run, at a moment."""
     import torch
 
+    from sbanet.training.checkpoints import PREVIOUS
+    from sbanet.training.csv_logger import MetricsCSV
     from sbanet.training.module import ReferringSegmentation
 
     own = os.environ.get("LOCAL_RANK", "0")
@@ -77,22 +104,37 @@ def arm(moment: str, count: int, rank: str) -> None:
 
         return wrapped
 
-    def half(_: Any, file: Any) -> None:
+    def half_a_checkpoint(_: Any, file: Any) -> None:
         file.write(b"PK" * 1000)
         file.flush()
 
+    def half_a_row(logger: MetricsCSV, *_: Any) -> None:
+        with logger.path.open("a") as file:
+            file.write("0,1")
+
+    rename = Path.replace
+
+    def renaming(path: Path, target: Path) -> Path:
+        done = rename(path, target)
+        return killing(lambda: done)() if Path(target).name == PREVIOUS else done
+
     if moment == "writing":
-        torch.save = killing(torch.save, half)
-    elif moment in ("step", "stop"):
-        ReferringSegmentation.training_step = killing(ReferringSegmentation.training_step)  # type: ignore[method-assign]
+        torch.save = killing(torch.save, half_a_checkpoint)
+    elif moment == "renaming":
+        Path.replace = renaming  # type: ignore[method-assign]
+    elif moment == "logging":
+        MetricsCSV.log_metrics = killing(MetricsCSV.log_metrics, half_a_row)  # type: ignore[method-assign]
     else:
-        ReferringSegmentation.validation_step = killing(ReferringSegmentation.validation_step)  # type: ignore[method-assign]
+        name = {"step": "training", "stop": "training"}.get(moment, moment) + "_step"
+        setattr(ReferringSegmentation, name, killing(getattr(ReferringSegmentation, name)))
 
 
 if __name__ == "__main__":
     if kill := os.environ.get("KILL"):
         moment, count, rank = kill.split(":")
         arm(moment, int(count), rank)
+    if seen := os.environ.get("SEEN"):
+        note_samples(Path(seen))
     from sbanet.train import main
 
     main()

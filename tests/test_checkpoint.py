@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,24 @@ def test_a_mistake_is_one_line(arguments: list[str], line: str, capsys: pytest.C
     error = capsys.readouterr().err
     assert (stopped.value.code, error.count("\n")) == (2, 1)
     assert line in error
+
+
+def test_a_checkpoint_from_before_names_what_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`schema_1.ckpt` is a run of commit 273676b without its optimiser's state, made there by
+
+    sbanet-train model.backbone.channels=[8,8,8,8] model.backbone.depths=[1,1,1,1] model.text_encoder.width=8
+        model.text_encoder.depth=1 model.text_encoder.head_width=8 model.decoder.hidden=8 model/aggregator=none
+        model/alignment=pwam data.image_size=64 data.batch_size=4 trainer.max_epochs=1 trainer.precision=32-true
+        'data.scenes_per_split={train: 1, val: 1, test: 1}'
+    """
+    old = tmp_path / "old.ckpt"
+    old.write_bytes(gzip.decompress((Path(__file__).parent / "checkpoints" / "schema_1.ckpt.gz").read_bytes()))
+    with pytest.raises(SystemExit) as stopped:
+        main(["info", str(old)])
+    assert stopped.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    expected = "has schema 1, this version reads 2; train it anew, or use a checkout of commit 273676b"
+    assert line.endswith(expected)
 
 
 def test_another_schema_names_the_version_that_reads_it(last: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
-"""The pages of the datasets: one for each config, with commands that compose."""
+"""The pages: commands that compose, and one for each dataset."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -30,3 +31,16 @@ def test_its_commands_compose(page: Path) -> None:
     for command in commands:
         action, *arguments = shlex.split(command)
         compose("train", [one for one in arguments if one.partition("=")[0] not in KEYS[action]])
+
+
+def test_the_page_of_wandb_has_what_there_is(tiny_run: Path) -> None:
+    text = (PAGES[0].parents[1] / "wandb.md").read_text(encoding="utf-8")
+    for command in re.findall(r"^sbanet-train (?:-m )?(.+)$", text, re.MULTILINE):
+        compose("train", [one for one in shlex.split(command) if "," not in one])
+    keys = compose("train", ["logger=wandb"]).logger.wandb
+    assert set(re.findall(r"`logger\.wandb\.(\w+)`", text)) <= set(map(str, keys))
+    curves = (tiny_run / "metrics.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    scores = json.loads((tiny_run / "run.json").read_text(encoding="utf-8"))["scores"]
+    named = set(re.findall(r"`((?:best/|train/|val/|test/|optim/)[^`]+)`", text)) - {"val/samples", "test/samples"}
+    assert named
+    assert named <= {*curves, *scores}

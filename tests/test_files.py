@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sbanet.files import open_atomically, write_atomically
+from sbanet.files import open_atomically, remove_unfinished, write_atomically
 
 
 def test_content_arrives_as_it_is(tmp_path: Path) -> None:
@@ -43,3 +43,14 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
     finally:
         os.umask(umask)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in (".hidden.tmp", "a.txt.12345678.tmp", ".a.txt.lock")]
+    for other in others:
+        other.touch()
+    begun = open_atomically(tmp_path / "a.txt")
+    begun.__enter__()
+    assert len(list(tmp_path.iterdir())) == 4
+    remove_unfinished(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)

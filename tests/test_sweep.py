@@ -1,13 +1,16 @@
-"""`sbanet-sweep status`."""
+"""`sbanet-sweep status` and `sync`."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sbanet.sweep import main
 from sbanet.sweeps.record import JobRecord, job_lock, note_job
+from sbanet.sweeps.wandb_sync import WANDB_SYNC, offline_logs
 
 
 def noted(folder: Path, seed: int, status: str, error: str | None = None) -> JobRecord:
@@ -40,3 +43,70 @@ def test_a_folder_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         main(["status", str(tmp_path)])
     assert "no sweep.json; expected the folder of a sweep" in capsys.readouterr().err
+
+
+STARTS = {
+    "seed-2": ["offline-run-20260102_100000-bbb", "offline-run-20260103_080000-bbb"],
+    "seed-1": ["offline-run-20260102_110000-aaa"],
+    "online": ["run-20260102_090000-ccc"],
+}
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Path:
+    """Three runs as W&B leaves them, with its link to the newest start."""
+    for run, starts in STARTS.items():
+        for start in starts:
+            folder = tmp_path / run / "wandb" / start
+            folder.mkdir(parents=True)
+            (folder / f"run-{start.rpartition('-')[2]}.wandb").write_bytes(b":W&B")
+        (tmp_path / run / "wandb" / "latest-run").symlink_to(starts[-1])
+    return tmp_path
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The calls of `wandb sync`, which notes beside each log that the server has it, but for run `aaa` at first."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> None:
+        calls.append([Path(folder).name for folder in command[len(WANDB_SYNC) :]])
+        for folder in command[len(WANDB_SYNC) :]:
+            if "aaa" not in folder or len(calls) > 1:
+                [log] = Path(folder).glob("*.wandb")
+                log.with_suffix(".wandb.synced").touch()
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def test_a_sweep_is_uploaded_once_and_in_order(
+    logged: Path, called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["sync", str(logged)])
+    assert "1 of 3 logs were not uploaded, the first of them" in capsys.readouterr().err
+    assert called == [[*STARTS["seed-2"], *STARTS["seed-1"]]]
+    main(["sync", str(logged)])
+    assert called[1:] == [STARTS["seed-1"]]
+    assert "1 runs uploaded, of 1 starts" in capsys.readouterr().out
+    main(["sync", str(logged)])
+    assert len(called) == 2
+
+
+def test_a_single_run_is_uploaded_too(logged: Path, called: list[list[str]]) -> None:
+    main(["sync", str(logged / "seed-2")])
+    assert called == [STARTS["seed-2"]]
+
+
+def test_wandb_itself_finds_the_same(logged: Path) -> None:
+    folders = [str(log.parent) for log in offline_logs(logged)]
+    done = subprocess.run([*WANDB_SYNC, "--dry-run", *folders], capture_output=True, text=True, check=True)
+    assert "Would sync 3 run(s)" in done.stderr + done.stdout
+    assert WANDB_SYNC[0] == sys.executable
+
+
+def test_nothing_to_upload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sync", str(tmp_path)])
+    assert "no W&B run lies there" in capsys.readouterr().err

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+DIGITS = 8
+"""Of the name that a file has until it is whole."""
+
 
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
@@ -26,7 +29,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """
     # Not `tempfile`: its files are private to the user, and a run's results are for the group.
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:DIGITS]}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -38,6 +41,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.filename is None:  # as of a write to a full disk
             error.filename = str(path)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes had begun to write into a folder; nobody else may be writing there now."""
+    for file in folder.glob(f".*.{'?' * DIGITS}.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

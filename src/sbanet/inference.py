@@ -27,6 +27,8 @@ from sbanet.resizing import Resize, resize_image
 
 SCHEMA = 2
 """The version of the entry `sbanet` in checkpoints that this code reads."""
+LAST_READER = {1: "a checkout of commit 273676b"}
+"""Of the schemas that do not name the version that wrote them, the last one that reads them."""
 
 SHOWN_MISFITS = 3
 """Weights that an error names of those that do not fit."""
@@ -92,7 +94,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(about, Mapping) or not {"schema", "config"} <= about.keys() or "state_dict" not in checkpoint:
         raise CheckpointError(f"ckpt={path}: was not written by this project (it has no entry 'sbanet')")
     if about["schema"] != SCHEMA:
-        writer = f"sbanet {about['version']}" if "version" in about else "the version that wrote it"
+        writer = f"sbanet {about['version']}" if "version" in about else LAST_READER.get(about["schema"], "its writer")
         advice = f"update to {writer}" if about["schema"] > SCHEMA else f"train it anew, or use {writer}"
         raise CheckpointError(f"ckpt={path}: has schema {about['schema']}, this version reads {SCHEMA}; {advice}")
     return dict(checkpoint)

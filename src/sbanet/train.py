@@ -6,10 +6,12 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,10 +27,11 @@ from sbanet.training.complexity import count_multiply_adds, count_parameters
 from sbanet.training.module import ReferringSegmentation
 from sbanet.training.predictions import PredictionTable
 from sbanet.training.run_folder import RunFolder
-from sbanet.training.run_id import register_resolvers
+from sbanet.training.run_id import changes, register_resolvers
 from sbanet.training.signals import RUN_AGAIN
 from sbanet.training.throughput import Throughput
 from sbanet.training.trainer import build_trainer
+from sbanet.training.wandb_logger import WandbRows, closing, wandb_runs
 
 register_resolvers()
 logger = logging.getLogger(__name__)
@@ -80,7 +83,8 @@ def train(cfg: DictConfig) -> dict[str, float]:
     )
     folder = RunFolder(cfg.paths.run)
     throughput = Throughput()
-    callbacks = [AgreeingRanks(config), *built(cfg.callbacks), throughput, PredictionTable(folder.predictions)]
+    table = PredictionTable(folder.predictions)
+    callbacks = [AgreeingRanks(config), WandbRows(), *built(cfg.callbacks), throughput, table]
     trainer = build_trainer(
         cfg.trainer, callbacks=callbacks, logger=built(cfg.logger), default_root_dir=str(folder.path)
     )
@@ -94,7 +98,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     multiply_adds = count_multiply_adds(model, image_size=cfg.data.image_size)
     logger.info("%.1f M parameters, %.2f G multiply-adds", parameters / 1e6, multiply_adds / 1e9)
     identity = folder.path.name
-    folder.start(
+    facts = folder.start(
         config,
         experiment=cfg.name,
         name=cfg.name if identity == "default" else f"{cfg.name} {identity}",
@@ -104,16 +108,24 @@ def train(cfg: DictConfig) -> dict[str, float]:
         parameters=parameters,
         multiply_adds=multiply_adds,
         resume=cfg.resume,
+        **command_line(),
     )
-    with failure_noted(folder):
+    runs = wandb_runs(trainer.loggers)
+    with closing(runs), failure_noted(folder):
         last = continue_from(folder, trainer, config, cfg.resume)
+        for run in runs:
+            run.begin(facts, folder.metrics)
         trainer.fit(task, datamodule=datamodule, ckpt_path=last, weights_only=True)
         scores = task.measured() | best_score(trainer)
         if cfg.test:
             best = "best" if trainer.checkpoint_callback else None
             trainer.test(task, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
             scores |= numbers(trainer.callback_metrics)
+            for run in runs:
+                run.log_test_samples(table.path)
         folder.finish("finished", scores=scores, train_images_per_second=throughput.images_per_second)
+        for run in runs:
+            run.end(0, scores, best=best_checkpoint(trainer))
     return scores
 
 
@@ -141,6 +153,23 @@ def best_score(trainer: L.Trainer) -> dict[str, float]:
     selecting = trainer.checkpoint_callback
     score = getattr(selecting, "best_model_score", None)
     return {} if score is None else {f"best/{getattr(selecting, 'monitor', '')}": float(score)}
+
+
+def best_checkpoint(trainer: L.Trainer) -> Path | None:
+    """The file of the best checkpoint; None where none is kept."""
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    return Path(best) if best else None
+
+
+def command_line() -> dict[str, Any]:
+    """What Hydra knows of the run beyond its config; empty where it was not Hydra that called."""
+    if not HydraConfig.initialized():
+        return {"changes": "", "choices": {}}
+    hydra = HydraConfig.get()
+    choices = OmegaConf.to_container(hydra.runtime.choices)
+    assert isinstance(choices, dict)
+    groups = {group: choice for group, choice in choices.items() if not str(group).startswith("hydra/")}
+    return {"changes": changes(hydra.overrides.task), "choices": groups}
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

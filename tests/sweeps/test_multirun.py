@@ -15,6 +15,8 @@ import pytest
 
 from sbanet.errors import ConfigError
 from sbanet.sweeps.multirun import is_a_further_rank, places
+from sbanet.sweeps.wandb_sync import offline_logs
+from tests import offline_wandb
 from tests.tiny_run import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,9 +151,17 @@ def test_who_stops_a_sweep_stops_all_of_it(sweep: Sweep, number: int) -> None:
 
 @pytest.mark.slow
 def test_jobs_run_side_by_side(sweep: Sweep) -> None:
-    code, output = sweep.run("seed=1,2", "sweep.parallel=2")
+    code, output = sweep.run("seed=1,2", "sweep.parallel=2", "logger=wandb", "logger.wandb.tags=[nightly]")
     assert (code, sweep.statuses()) == (0, {1: "finished", 2: "finished"}), output
     assert output.index("started", output.index("started") + 1) < output.index(": finished")
+    names = set()
+    for folder in sweep.jobs().values():  # each in a W&B run of its own
+        [run] = offline_wandb.runs(folder)
+        assert (run.run_group, run.run_id) == ("swept", json.loads((folder / "run.json").read_text())["unique_id"])
+        names.add(run.display_name)
+        assert {"nightly", "alignment=bam", "data=aeroscenes"} <= set(run.tags)
+        assert offline_wandb.exit_codes(folder) == [0]
+    assert len(names) == len(offline_logs(sweep.folder)) == 2
 
 
 @pytest.mark.slow

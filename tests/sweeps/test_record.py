@@ -74,11 +74,13 @@ def test_jobs_are_noted_beside_each_other(tmp_path: Path) -> None:
     assert read_records(tmp_path) == {"seed-1": jobs[0], "seed-2": jobs[1]}
 
 
-def test_a_job_is_told_by_what_it_changes() -> None:
-    jobs = [JobRecord(name=f"n{seed}", folder="f", overrides=["experiment=a", f"seed={seed}"]) for seed in (1, 2)]
+def test_a_job_is_told_by_what_it_changes(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    jobs = [JobRecord(name=f"n{seed}", folder=str(gone), overrides=["experiment=a", f"seed={seed}"]) for seed in (1, 2)]
     assert [changes(job, jobs) for job in jobs] == ["seed=1", "seed=2"]
     assert changes(jobs[0], jobs[:1]) == "n1"
     assert job_table(jobs).row_count == 2
+    assert not gone.exists()  # who only looks makes no folder
 
 
 def test_a_job_whose_sweep_is_gone_was_killed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from sbanet.config import compose
 from sbanet.training.checkpoints import RunCheckpoints, WholeCheckpoints
@@ -84,16 +86,34 @@ class Worse(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-@pytest.mark.parametrize(("steps", "last"), [(6, 6), (7, 7)])
-def test_the_last_is_written_though_it_is_not_the_best(tmp_path: Path, steps: int, last: int) -> None:
+def trained(folder: Path, steps: int, ckpt_path: Path | None = None, **options: Any) -> L.Trainer:
     keep = RunCheckpoints(
-        tmp_path, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
+        folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
     )
     batches = torch.utils.data.DataLoader(torch.ones(10, 1))  # type: ignore[arg-type]
     trainer = L.Trainer(
         callbacks=[keep], max_steps=steps, val_check_interval=3, logger=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, **options,
     )  # fmt: skip
-    trainer.fit(Worse(), batches, batches)
+    trainer.fit(Worse(), batches, batches, ckpt_path=ckpt_path, weights_only=True)
+    return trainer
+
+
+@pytest.mark.parametrize(("steps", "last"), [(6, 6), (7, 7)])
+def test_the_last_is_written_though_it_is_not_the_best(tmp_path: Path, steps: int, last: int) -> None:
+    trained(tmp_path, steps)
     found = {file.name: torch.load(file, weights_only=True)["global_step"] for file in tmp_path.iterdir()}
     assert found == {"best.ckpt": 3, "last.ckpt": last}
+
+
+def test_the_scale_of_float16_gradients_goes_on(tmp_path: Path) -> None:
+    def scaled(steps: int, ckpt_path: Path | None = None) -> dict[str, Any]:
+        scaler = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=2)
+        float16 = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+        trained(tmp_path / "now", steps, ckpt_path, plugins=[WholeCheckpoints(), float16])
+        return scaler.state_dict()
+
+    whole = scaled(6)
+    assert (whole["scale"], whole["_growth_tracker"]) == (512.0, 0)
+    shutil.rmtree(tmp_path / "now")
+    assert (scaled(3)["scale"], scaled(6, tmp_path / "now" / "last.ckpt")) == (128.0, whole)

@@ -21,7 +21,8 @@ from tests import killing
 from tests.tiny_run import TINY, Train
 
 ANYWHERE = (
-    "callbacks.best.every_minutes=1e-9",  # a checkpoint before each step
+    "callbacks.best.every_minutes=1e-9",
+    "callbacks.best.agree_every_n_steps=1",  # a checkpoint before each step
     "callbacks.pictures=null",
     "data.num_workers=0",
 )
@@ -128,6 +129,18 @@ def test_the_middle_of_an_epoch_cannot_be_cut_otherwise(
         train_tiny(tmp_path, *ANYWHERE, "trainer.accumulate_grad_batches=2", "resume=force")
 
 
+def test_an_epoch_that_has_not_begun_can_be_cut_otherwise(
+    train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [*ANYWHERE, "trainer.check_val_every_n_epoch=2"]
+    stopping_at(monkeypatch, 8, failing)
+    with pytest.raises(RuntimeError):
+        train_tiny(tmp_path, *overrides)
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 8
+    train_tiny(tmp_path, *overrides, "trainer.accumulate_grad_batches=2", "resume=force")
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 16
+
+
 def test_validation_between_the_parts_of_a_step_is_refused(train_tiny: Train, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"every 3 batches falls .* choose a multiple of .*accumulate_grad_batches=2"):
         train_tiny(tmp_path, "trainer.val_check_interval=0.2", "trainer.accumulate_grad_batches=2")
@@ -173,14 +186,18 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(small_disk: Path, scene_
 
 
 def killed(folder: Path, cache: Path, overrides: list[str], kills: list[str]) -> None:
-    """Kill a run again and again, let it end, and compare it with one that was left alone."""
+    """Kill a run again and again, let it end, and compare it with one that was left alone.
+
+    A kill is what `killing` takes, and further overrides of the start that it ends.
+    """
     command = [*TINY, *ANYWHERE, f"paths.cache={cache}", *overrides]
     done = killing.train(*command, f"paths.runs={folder / 'whole'}")
     assert done.returncode == 0, done.stdout
-    for kill in [*kills, ""]:
-        done = killing.train(*command, f"paths.runs={folder / 'killed'}", kill=kill)
+    for kill, *more in [kill.split() for kill in kills] + [[""]]:
+        done = killing.train(*command, *more, f"paths.runs={folder / 'killed'}", kill=kill)
         assert (done.returncode == 0) == (not kill), f"{kill}: {done.returncode}\n{done.stdout}"
     runs = [next((folder / name).rglob("run.json")).parent for name in ("killed", "whole")]
+    assert not list(runs[0].rglob("*.tmp"))  # a checkpoint of which a part was written
     same_course(*runs)
 
 
@@ -200,30 +217,61 @@ def test_a_killed_run_takes_the_same_course(ranks: int, kills: list[str], scene_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_another_number_of_ranks_goes_on_with_the_same_samples(
+    before: int, after: int, scene_cache: Path, tmp_path: Path
+) -> None:
+    # with the trainer of both, so that batch norms and matrix products stay as they were
+    command = [
+        *TINY,
+        *RANKS[2],
+        *ANYWHERE,
+        f"paths.cache={scene_cache}",
+        f"hydra.run.dir={tmp_path / 'run'}",
+        "test=false",
+    ]
+    one, other = (f"trainer.devices={ranks}" for ranks in (before, after))
+    stopped = killing.train(*command, one, kill="step:6:0", seen=str(tmp_path / "before"))
+    assert stopped.returncode != 0, stopped.stdout
+    done = killing.train(*command, other, seen=str(tmp_path / "after"))
+    assert done.returncode == 0, done.stdout
+    first, second = (killing.samples_by_step(tmp_path / name) for name in ("before", "after"))
+    assert (set(first), set(second)) == (set(range(6)), set(range(5, 16)))
+    assert first[5] <= second[5]  # what one rank died of, before the other began perhaps
+    epochs = [[samples for step, samples in (first | second).items() if step // 8 == epoch] for epoch in (0, 1)]
+    for steps in epochs:  # each sample of 8 scenes once, in whole batches of 4: nothing twice, nothing left out
+        assert [len(samples) for samples in steps] == [4] * 8
+        assert len(set.union(*steps)) == 32
+
+
+@pytest.mark.slow
 def test_ranks_stop_together_whichever_hears_of_it(scene_cache: Path, tmp_path: Path) -> None:
-    command = [*TINY, *RANKS[2], f"paths.cache={scene_cache}", f"hydra.run.dir={tmp_path / 'run'}"]
+    every = "callbacks.best.agree_every_n_steps=3"
+    command = [*TINY, *RANKS[2], every, f"paths.cache={scene_cache}", f"hydra.run.dir={tmp_path / 'run'}"]
     stopped = killing.train(*command, kill="stop:5:1")
     assert stopped.returncode == 75, stopped.stdout
     assert facts(tmp_path / "run")["status"] == "interrupted"
-    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 5
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 6
 
 
 @pytest.mark.kill
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_ten_kills_at_random_moments_change_nothing(
+def test_kills_at_random_moments_change_nothing(
     ranks: int, workers: int, accumulate: int, scene_cache: Path, tmp_path: Path
 ) -> None:
     dice = random.Random(f"{ranks} {workers} {accumulate}")
-    who = ["0", "1", "all"][: 1 if ranks == 1 else 3]
     kills = []
     for _ in range(10):
-        moment = dice.choice(["step", "writing", "validation"])
+        often = dice.random() < 0.5  # a checkpoint before each step, else at validations, four steps apart
+        moment = dice.choice(["step", "step", "writing", "renaming", "logging", "validation", "validation"])
+        most = {"step": 4 * accumulate, "writing": 4 if often else 1, "renaming": 4 if often else 1}.get(moment, 4)
         # the one rank that writes is the first
-        rank = dice.choice(who) if moment != "writing" else dice.choice([one for one in who if one != "1"])
-        count = {"step": dice.randint(1, 4 * accumulate), "writing": dice.randint(1, 4), "validation": 1}[moment]
-        kills.append(f"{moment}:{count}:{rank}")
+        rank = dice.choice(["0", "1", "all"][: 2 * ranks - 1]) if moment in ("step", "validation") else "0"
+        every = "" if often else " callbacks.best.every_minutes=null"
+        kills.append(f"{moment}:{dice.randint(1, most)}:{rank}{every}")
+    kills.append("test:1:0")
     overrides = [
         *RANKS[ranks], f"data.num_workers={workers}", f"trainer.accumulate_grad_batches={accumulate}",
         f"trainer.val_check_interval={4 * accumulate}", "trainer.max_epochs=3", "data.scenes_per_split.train=16",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sbanet.training.run_id import LONGEST, changes_results, run_id
+from sbanet.training.run_id import LONGEST, changes, changes_results, run_id
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,16 @@ def test_hydra_makes_the_folder_in_a_run_and_in_a_sweep(tmp_path: Path) -> None:
     start("-m", *odd, "seed=2,3")
     swept = {folder.parent.name for folder in (tmp_path / "runs" / "trial").glob("*/values.json")}
     assert swept == {run_id([*odd, "seed=2"]), run_id([*odd, "seed=3"])}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["seed=7", "model/alignment=pwam", "trainer=gpu", "logger=wandb"], "model/alignment=pwam seed=7"),
+        (["experiment=a", "seed=1", "seed=2", "~callbacks.pictures", "+note=x"], "~callbacks.pictures note=x seed=2"),
+        (["experiment=a", "name=b"], "experiment=a"),
+        ([], ""),
+    ],
+)
+def test_what_a_run_changes_reads_as_it_is_typed(overrides: list[str], expected: str) -> None:
+    assert changes(overrides) == expected

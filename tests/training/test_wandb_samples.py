@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ import pytest
 import torch
 import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
-from wandb.proto.wandb_internal_pb2 import Record
 
 from sbanet.training.pictures import PredictedSample, PredictionPictures
 from sbanet.training.wandb_samples import log_samples
+from tests.offline_wandb import history
 from tests.tiny_run import Train
 
 from .test_pictures import Perfect, Scenes
@@ -33,31 +31,6 @@ def closed_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("WANDB_MODE", "offline")  # the logger sets it as well
     yield
     wandb.finish()
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    """What an offline run logged: its file is a LevelDB log of protocol buffers."""
-    [path] = folder.rglob("*.wandb")
-    content, position, whole, rows = path.read_bytes(), 7, b"", []
-    while position + 7 <= len(content):
-        left = 32768 - position % 32768  # of the block
-        if left < 7:
-            position += left
-            continue
-        length, kind = struct.unpack_from("<HB", content, position + 4)
-        whole += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # the whole of a record, or its last part
-            record, whole = Record.FromString(whole), b""
-            if record.HasField("history"):
-                rows.append({})
-                for item in record.history.item:
-                    *parents, key = item.nested_key
-                    place = rows[-1]
-                    for parent in parents:
-                        place = place.setdefault(parent, {})
-                    place[key] = json.loads(item.value_json)
-    return rows
 
 
 def trained(folder: Path, *, epochs: int = 2, count: int = 3, **options: Any) -> list[PredictedSample]:

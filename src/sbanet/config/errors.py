@@ -16,6 +16,14 @@ TRACEBACK = "SBANET_TRACEBACK"
 EXIT_CODE = 2
 
 
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of a command that is ended by an error."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    known = isinstance(error, Exception) and explain(error, "train", guess_arguments(sys.argv[1:])) is not None
+    return EXIT_CODE if known else 1
+
+
 @contextmanager
 def clear_errors(config_name: str = "train") -> Iterator[None]:
     """End the command with one line on stderr where the user made a mistake; for `with` or as a decorator.

@@ -56,6 +56,8 @@ def status_now(record: JobRecord) -> str:
     """The job's status; `killed` where nobody is left to say how it ended."""
     if record.status != RUNNING:
         return record.status
+    if not Path(record.folder).is_dir():
+        return KILLED
     try:
         with job_lock(record.folder):
             return KILLED

@@ -60,22 +60,33 @@ class RunCheckpoints(ModelCheckpoint):
     Args:
         dirpath: the run's folder of checkpoints.
         every_minutes: time between two savings, beside those at validations; None = there are no others.
+        agree_every_n_steps: optimiser steps from one exchange of several ranks, on whether it is time to save or to
+            stop, to the next. Each makes all of them wait for the slowest, and a GPU for its processor.
         stop_signals: names of the signals that ask the training to stop, such as `SIGTERM`.
         options: Lightning's own arguments.
 
     Raises:
-        ConfigError: a time that is not above 0, or an unknown signal.
+        ConfigError: a time or a number of steps that is not above 0, or an unknown signal.
     """
 
     def __init__(
-        self, dirpath: str, *, every_minutes: float | None = None, stop_signals: Sequence[str] = (), **options: Any
+        self,
+        dirpath: str,
+        *,
+        every_minutes: float | None = None,
+        agree_every_n_steps: int = 1,
+        stop_signals: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         if every_minutes is not None and every_minutes <= 0:
             raise ConfigError(
                 f"every_minutes={every_minutes}: expected minutes above 0, or null to save at validations"
             )
+        if agree_every_n_steps < 1:
+            raise ConfigError(f"agree_every_n_steps={agree_every_n_steps}: expected 1 or more")
         super().__init__(dirpath, **options)
         self.every_minutes = every_minutes
+        self.agree_every_n_steps = agree_every_n_steps
         self.signals = StopSignals(stop_signals)
         self._saved_at = 0.0
 
@@ -103,6 +114,8 @@ class RunCheckpoints(ModelCheckpoint):
             return  # a gradient is pending, and no checkpoint holds gradients
         # Lightning counts on from a step too early or too late, depending on where it saved
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        if trainer.world_size > 1 and trainer.global_step % self.agree_every_n_steps:
+            return
         asked = self.signals.received is not None
         waited = (time.monotonic() - self._saved_at) / 60
         due = self.every_minutes is not None and waited >= self.every_minutes

@@ -36,6 +36,11 @@ class PredictionTable(Callback):
         self.thumbnails = thumbnails
         self.rows: list[dict[str, Any]] = []
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"{self.name}.parquet"
+
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget an earlier test."""
         self.rows = []
@@ -68,7 +73,7 @@ class PredictionTable(Callback):
             rows.sort(key=lambda row: order[row["sample_id"]])
             sink = pa.BufferOutputStream()
             pq.write_table(pa.Table.from_pylist(rows), sink)
-            write_atomically(self.folder / f"{self.name}.parquet", sink.getvalue().to_pybytes())
+            write_atomically(self.path, sink.getvalue().to_pybytes())
             self._write_thumbnails(samples)
 
     def _row(self, trainer: L.Trainer, record: Record, target: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
@@ -25,7 +26,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import sbanet
 from sbanet.errors import ConfigError
-from sbanet.files import write_atomically
+from sbanet.files import remove_unfinished, write_atomically
 from sbanet.training.run_config import config_hash, differences
 
 SCHEMA = 1
@@ -166,6 +167,9 @@ class RunFolder:
                 f"{self.path}: this run was started with another config: {listed}; "
                 "repeat its command, give the new run another name=..., or go on with resume=force"
             )
+        if _writes():
+            for folder in (self.path, self.checkpoints, self.predictions, self.pictures):
+                remove_unfinished(folder)
         this = {"time": _now(), "git_commit": git_commit(), "versions": versions(), "changed": changed}
         facts = before or {
             "schema": SCHEMA, "experiment": experiment, "run_id": run_id, "name": name,
@@ -173,6 +177,7 @@ class RunFolder:
         }  # fmt: skip
         if changed or not before:
             facts |= {**now, "config_hash": config_hash(config), "seed": seed}
+        facts.setdefault("unique_id", uuid.uuid4().hex[:12])  # where names are the same; W&B's name of the run
         for of_the_last_start in ("finished", "error"):
             facts.pop(of_the_last_start, None)
         facts |= {"status": "running", "parameters": parameters, "multiply_adds": multiply_adds, **more}

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 NEUTRAL_KEYS = (
     "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
-    "callbacks.best.every_minutes", "callbacks.best.stop_signals",
+    "callbacks.best.every_minutes", "callbacks.best.agree_every_n_steps", "callbacks.best.stop_signals",
 )  # fmt: skip
 """Where and how a run computes, not what: with all that lies below them, these keys change no result."""
 
@@ -55,10 +55,7 @@ def run_id(task_overrides: Sequence[str]) -> str:
     Raises:
         OverrideParseException: an override is not in Hydra's grammar.
     """
-    parsed = OverridesParser.create().parse_overrides(list(task_overrides))
-    renamed = any(override.key_or_group == "name" for override in parsed)
-    last = {_key(override): override for override in parsed if _counts(override, renamed)}
-    parts = [_spelled(last[key]) for key in sorted(last)]
+    parts = [_spelled(override) for override in _that_count(task_overrides)]
     name = "--".join(readable for readable, _ in parts) or "default"
     if all(exact is None for _, exact in parts) and len(name) <= LONGEST:
         return name
@@ -68,9 +65,23 @@ def run_id(task_overrides: Sequence[str]) -> str:
     return f"{name[: LONGEST - len(digest) - 2].rstrip('-_.')}--{digest}"
 
 
+def changes(task_overrides: Sequence[str]) -> str:
+    """What `run_id` tells, for people: `model/alignment=pwam seed=7`; empty where nothing is overridden."""
+    last = _that_count(task_overrides)
+    return " ".join(f"~{_key(one)}" if one.is_delete() else f"{_key(one)}={_value(one)}" for one in last)
+
+
 def register_resolvers() -> None:
     """Make `${run_id:${hydra.overrides.task}}` known to OmegaConf; call it before Hydra composes."""
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
+
+
+def _that_count(task_overrides: Sequence[str]) -> list[Override]:
+    """The overrides that name a run, sorted by their keys; of two for one key the last."""
+    parsed = OverridesParser.create().parse_overrides(list(task_overrides))
+    renamed = any(override.key_or_group == "name" for override in parsed)
+    last = {_key(override): override for override in parsed if _counts(override, renamed)}
+    return [last[key] for key in sorted(last)]
 
 
 def _counts(override: Override, renamed: bool) -> bool:
