@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sbanet.training.run_id import LONGEST, changes_results, run_id
+from sbanet.run_identity import changes_results
+from sbanet.training.run_id import LONGEST, run_id
 
 
 @pytest.mark.parametrize(
