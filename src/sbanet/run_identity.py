@@ -45,6 +45,34 @@ def relevant(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def without_seed(config: Mapping[str, Any]) -> dict[str, str]:
+    """What runs have in common that differ in nothing but their seed.
+
+    Args:
+        config: resolved, in plain containers.
+
+    Returns:
+        `relevant` without `seed` and the keys of that name that follow it (`data.seed`).
+    """
+    every = relevant(config)
+    seed = every.get("seed")
+    return {key: value for key, value in every.items() if key.rpartition(".")[2] != "seed" or value != seed}
+
+
+def overrides_in(run_id: str) -> list[str] | None:
+    """The overrides that a run id spells out, in Hydra's grammar; the reverse of `sbanet.training.run_id`.
+
+    Returns:
+        None where it does not tell them all (it ends in a digest), or is no such id.
+    """
+    if run_id == "default":
+        return []
+    parts = [part.partition("-") for part in run_id.split("--")]
+    if not all(key and dash for key, dash, _ in parts):
+        return None
+    return [f"{key.replace('__', '/')}={value}" for key, _, value in parts]
+
+
 def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in node.items():
         key = f"{prefix}{name}"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from sbanet.analysis.rows import Row
-from sbanet.analysis.tables import Table
+from sbanet.analysis.runs import Run, RunFolderError
+from sbanet.analysis.table import Table, number
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8a6fdf", "#999933")
 """One colour a row of the comparison, told apart by readers of every colour vision (after Okabe and Ito)."""
 
 CONTROL = "#8c8c8c"
+
+log = logging.getLogger(__name__)
 
 
 def colours(rows: Sequence[Row]) -> dict[str, str]:
@@ -45,7 +51,7 @@ def bars(table: Table, colour: dict[str, str]) -> go.Figure:
 
 
 def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0) -> go.Figure:
-    """One metric over the steps, a line a row that has measured it.
+    """One metric over the steps, a line a row that has measured it: the mean of its seeds, in a band of all of them.
 
     Args:
         rows: models; controls have no curves.
@@ -56,17 +62,86 @@ def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], 
     """
     figure = go.Figure(layout=_layout(axis))
     for row in rows:
-        curve = row.run.curve(metric)
-        if len(curve):
+        seeds = [curve for run in row.runs if len(curve := _curve(run, metric))]
+        if not seeds:
+            continue
+        together = _thinned(factor * pd.concat(seeds, axis=1, keys=range(len(seeds))))
+        steps = together.index.tolist()
+        if len(seeds) > 1:
+            low, high = together.min(axis=1), together.max(axis=1)
             figure.add_scatter(
-                x=curve.index.tolist(),
-                y=(factor * curve).tolist(),
-                name=row.name,
-                mode="lines+markers" if len(curve) < 40 else "lines",
-                line={"color": colour[row.name], "width": 2},
-                hovertemplate="%{y:.4g}",
-            )
+                x=steps + steps[::-1], y=[*high, *low[::-1]], fill="toself", fillcolor=colour[row.name], opacity=0.18,
+                line={"width": 0}, mode="lines", legendgroup=row.name, showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+        figure.add_scatter(
+            x=steps, y=together.mean(axis=1).tolist(), name=row.name, legendgroup=row.name,
+            mode="lines+markers" if len(steps) < 40 else "lines",
+            line={"color": colour[row.name], "width": 2}, hovertemplate="%{y:.4g}",
+        )  # fmt: skip
     return figure.update_layout(hovermode="x unified").update_xaxes(title=_title("step"))
+
+
+def costs(table: Table, colour: dict[str, str]) -> go.Figure:
+    """Quality against cost: mIoU over the multiply-adds of one image, a point a row that knows both.
+
+    Args:
+        table: from `sbanet.analysis.tables.comparison`.
+        colour: row name -> colour.
+    """
+    titles = [column.title for column in table.columns]
+    quality, cost, size = (titles.index(title) for title in ("mIoU", "Mult-adds (G)", "Params (M)"))
+    figure = go.Figure(layout=_layout("mIoU (%)"))
+    for cells in table.rows:
+        if cells[cost] is None:
+            continue
+        name, score = str(cells[0]), cells[quality]
+        figure.add_scatter(
+            x=[cells[cost]], y=[number(score)], name=name, mode="markers", customdata=[[number(cells[size])]],
+            error_y={"array": [getattr(score, "spread", None)], "thickness": 1.5},
+            marker={"color": colour[name], "size": 12},
+            hovertemplate="%{y:.2f} % mIoU, %{x:.3g} G multiply-adds, %{customdata[0]:.3g} M parameters",
+        )  # fmt: skip
+    figure.update_yaxes(rangemode="normal")
+    return figure.update_xaxes(title=_title("multiply-adds of one image (G)"), rangemode="tozero")
+
+
+def intervals(table: Table, colour: dict[str, str], metric: str = "mIoU") -> go.Figure:
+    """Changes against the baseline with their confidence intervals, a line a row.
+
+    Args:
+        table: from `sbanet.analysis.changes.changes`.
+        colour: row name -> colour.
+        metric: which of its scores.
+    """
+    figure = go.Figure(layout=_layout("") | {"showlegend": False})
+    for name, _, value, low, high, *_ in (cells for cells in table.rows if cells[1] == metric):
+        change, lower, upper = (number(cell) or 0.0 for cell in (value, low, high))
+        figure.add_scatter(
+            x=[change], y=[name], mode="markers", marker={"color": colour[str(name)], "size": 11},
+            error_x={"array": [upper - change], "arrayminus": [change - lower], "thickness": 2},
+            customdata=[[lower, upper]], name="",
+            hovertemplate="%{x:+.2f} points, from %{customdata[0]:+.2f} to %{customdata[1]:+.2f}",
+        )  # fmt: skip
+    figure.update_yaxes(automargin=True, autorange="reversed")
+    figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": CONTROL})
+    return figure.update_xaxes(title=_title(f"change of {metric}, in points of percent"))
+
+
+def _curve(run: Run, metric: str) -> pd.Series:
+    """Empty where the run's folder has no curves: it may hold predictions alone."""
+    try:
+        return run.curve(metric)
+    except RunFolderError as error:
+        log.warning("no curves: %s", error)
+        return pd.Series(dtype=float)
+
+
+def _thinned(curves: pd.DataFrame, most: int = 400) -> pd.DataFrame:
+    """At most so many steps, each the mean of its neighbours."""
+    if len(curves) <= most:
+        return curves
+    place = np.arange(len(curves)) * most // len(curves)
+    return curves.groupby(place).mean().set_axis(pd.Series(curves.index).groupby(place).mean(), axis=0)
 
 
 def _title(text: str) -> dict:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from sbanet.files import image_file_name
 
@@ -27,6 +28,9 @@ PREDICTION_COLUMNS = (
     "target_pixels", "network_I", "network_U", "native_I", "native_U", "target_rle", "prediction_rle",
 )  # fmt: skip
 """The columns of a predictions file; `target_pixels` and both masks are at the image's own (native) size."""
+
+MASKS = ("target_rle", "prediction_rle")
+"""The columns that only pictures need; they are most of a file."""
 
 
 class RunFolderError(ValueError):
@@ -97,11 +101,12 @@ class Run:
         """The names that `predictions` takes, sorted."""
         return sorted(path.stem for path in (self.folder / "predictions").glob("*.parquet"))
 
-    def predictions(self, file: str = "test") -> pd.DataFrame:
+    def predictions(self, file: str = "test", *, masks: bool = True) -> pd.DataFrame:
         """One predictions file, in its own order; `tags` as tuples.
 
         Args:
             file: the split, or the split and a condition ("test_wrong_sentence").
+            masks: whether to read the columns of `MASKS`.
 
         Raises:
             RunFolderError: no such file, a half-written one, one without the columns of the contract, or one
@@ -113,10 +118,12 @@ class Run:
             there = ", ".join(self.prediction_files()) or "none"
             raise RunFolderError(f"{path}: no such file (there: {there}); {remedy}")
         try:
-            frame = pd.read_parquet(path)
+            with pq.ParquetFile(path) as table:
+                missing = [column for column in PREDICTION_COLUMNS if column not in table.schema_arrow.names]
+                wanted = [column for column in PREDICTION_COLUMNS if masks or column not in MASKS]
+                frame = table.read([] if missing else wanted).to_pandas()
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{path}: not readable ({error}); {remedy}") from None
-        missing = [column for column in PREDICTION_COLUMNS if column not in frame]
         if missing or frame.empty:
             what = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
             raise RunFolderError(f"{path}: {what}; {remedy}")
