@@ -200,7 +200,7 @@ def _rows(options: Options) -> tuple[list[Row], list[str]]:
     whole, reasons = [], []
     for run in find_runs(options.folders):
         try:
-            run.predictions(options.split)
+            run.predictions(options.split, masks=False)
             _ = run.facts
             whole.append(run)
         except RunFolderError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sbanet.analysis.rows import FACTS_OF_A_SAMPLE, Row
+from sbanet.analysis.rows import Row
 from sbanet.analysis.runs import Run
 from sbanet.run_identity import relevant, without_seed
 
@@ -53,6 +53,9 @@ FACTS: dict[str, Fact] = {
 }
 """What should be equal -> where it stands."""
 
+DESCRIBED = ("sample_id", "image", "expression", "category", "tags", "target_pixels")
+"""What is said of a sample, beside what `OF_A_FRAME` looks at."""
+
 OF_A_FRAME: dict[str, Callable[[pd.DataFrame], Hashable]] = {
     "dataset": lambda frame: ", ".join(map(str, frame["dataset"].unique())),
     "split": lambda frame: ", ".join(map(str, frame["split"].unique())),
@@ -96,7 +99,7 @@ def _named(places: Sequence[tuple[Row, int]], most: int = 6) -> str:
 
 def _samples(models: Sequence[Row]) -> list[str]:
     """Split, number, identity and content of the samples."""
-    reference = models[0].predictions
+    reference, key = models[0].predictions, models[0].run.samples_key(models[0].file)
     warnings = []
     for what, value in OF_A_FRAME.items():
         values: dict[Any, list[tuple[Row, int]]] = {}
@@ -108,9 +111,10 @@ def _samples(models: Sequence[Row]) -> list[str]:
     other = [
         (row, place)
         for row in models
-        for place, frame in enumerate(row.frames)
-        if len(frame) == len(reference)
-        and any(frame[column].tolist() != reference[column].tolist() for column in FACTS_OF_A_SAMPLE)
+        for place, (run, frame) in enumerate(zip(row.runs, row.frames, strict=True))
+        if run.samples_key(row.file) != key
+        and len(frame) == len(reference)
+        and any(frame[column].tolist() != reference[column].tolist() for column in DESCRIBED)
     ]
     if other:
         warnings.append(f"Samples, sentences, tags or targets are not those of {models[0].name}: {_named(other)}.")

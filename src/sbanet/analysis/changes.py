@@ -71,9 +71,11 @@ def changes(
 def common_samples(rows: Sequence[Row]) -> pd.Index:
     """The ids of the samples that every run of every row has, in the order of the first."""
     common = pd.Index(rows[0].predictions["sample_id"])
+    keys = {rows[0].run.samples_key(rows[0].file)}
     for row in rows:
-        for frame in row.frames:
-            if not np.array_equal(frame["sample_id"].to_numpy(), common.to_numpy()):
+        for run, frame in zip(row.runs, row.frames, strict=True):
+            if run.samples_key(row.file) not in keys:
+                keys.add(run.samples_key(row.file))
                 common = common[common.isin(frame["sample_id"])]
     return common
 
@@ -81,8 +83,14 @@ def common_samples(rows: Sequence[Row]) -> pd.Index:
 def _aligned(rows: Sequence[Row], samples: pd.Index, protocol: str) -> tuple[list[Counts], np.ndarray]:
     """I and U of every row and seed over the same samples, and the image of each sample by its number."""
     counts = []
+    found: dict[int, np.ndarray] = {}
     for row in rows:
-        places = [pd.Index(frame["sample_id"]).get_indexer(samples) for frame in row.frames]
+        places = []
+        for run, frame in zip(row.runs, row.frames, strict=True):
+            key = run.samples_key(row.file)
+            if key not in found:
+                found[key] = pd.Index(frame["sample_id"]).get_indexer(samples)
+            places.append(found[key])
         pairs = [(inter[at], union[at]) for at, (inter, union) in zip(places, row.counts(protocol), strict=True)]
         counts.append(Counts(np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])))
     first = rows[0].predictions.set_index("sample_id")["image"]

@@ -136,7 +136,7 @@ def _curve(run: Run, metric: str) -> pd.Series:
         return pd.Series(dtype=float)
 
 
-def _thinned(curves: pd.DataFrame, most: int = 400) -> pd.DataFrame:
+def _thinned(curves: pd.DataFrame, most: int = 200) -> pd.DataFrame:
     """At most so many steps, each the mean of its neighbours."""
     if len(curves) <= most:
         return curves

@@ -41,7 +41,7 @@ def latex(table: Table, label: str) -> str:
         label: for `\ref`.
     """
     columns = range(len(table.columns))
-    best = [table.best(column) for column in columns]
+    best = table.bests()
     lines = [
         r"\begin{table}[ht]",
         r"\centering\small",

@@ -17,9 +17,6 @@ from sbanet.analysis.runs import Run
 from sbanet.errors import SbanetError
 from sbanet.run_identity import without_seed
 
-FACTS_OF_A_SAMPLE = ("sample_id", "image", "expression", "category", "tags", "target_pixels")
-"""The columns of a predictions file that no model has a say in."""
-
 
 class RowNameError(SbanetError, ValueError):
     """A name that is no row's, or that fits several; the message lists those that are there."""
@@ -56,6 +53,18 @@ class Row:
         """The predictions file of the first run, without the masks."""
         return self.frames[0]
 
+    def covers(self, samples: pd.DataFrame, key: int) -> bool:
+        """Whether every run is over just these samples, in any order.
+
+        Args:
+            samples: with `sample_id`.
+            key: theirs, of `Run.samples_key`.
+        """
+        return all(
+            run.samples_key(self.file) == key or set(frame["sample_id"]) == set(samples["sample_id"])
+            for run, frame in zip(self.runs, self.frames, strict=True)
+        )
+
     def counts(self, protocol: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """(I, U) of each run, over its samples in the order of its file.
 
@@ -66,9 +75,7 @@ class Row:
 
     def same_samples(self, other: Row) -> bool:
         """Whether two rows are over the same samples in the same order, and say the same of them."""
-        return all(
-            self.predictions[column].tolist() == other.predictions[column].tolist() for column in FACTS_OF_A_SAMPLE
-        )
+        return self.run.samples_key(self.file) == other.run.samples_key(other.file)
 
 
 def rows_of(runs: Sequence[Run], split: str = "test") -> list[Row]:

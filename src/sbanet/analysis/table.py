@@ -95,6 +95,10 @@ class Table:
         top = max(values.values(), key=lambda value: better * value)
         return frozenset(row for row, value in values.items() if value == top)
 
+    def bests(self) -> list[frozenset[int]]:
+        """`best` of every column."""
+        return [self.best(column) for column in range(len(self.columns))]
+
     def is_text(self, column: int) -> bool:
         """Whether a column holds words; numbers are set to the right."""
         return any(isinstance(cells[column], str) for cells in self.rows)
@@ -104,7 +108,7 @@ class Table:
         lines = [f"### {self.title}", "", self.note, ""]
         lines.append("| " + " | ".join(_escaped(column.title) for column in self.columns) + " |")
         lines.append("|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|")
-        best = [self.best(column) for column in range(len(self.columns))]
+        best = self.bests()
         for row, cells in enumerate(self.rows):
             texts = [_escaped(column.text(cell)) for column, cell in zip(self.columns, cells, strict=True)]
             bold = [f"**{text}**" if row in best[i] else text for i, text in enumerate(texts)]
@@ -144,7 +148,7 @@ class Table:
             words = self.is_text(index)
             title = Text(column.title if words else column.title.replace(" ", "\n"))
             table.add_column(title, justify="left" if words else "right", no_wrap=not words)
-        best = [self.best(column) for column in range(len(self.columns))]
+        best = self.bests()
         for row, cells in enumerate(self.rows):
             style = "dim" if row in self.controls else ""
             table.add_row(

@@ -115,16 +115,18 @@ def breakdown(
     _known(protocol)
     first = grouping(rows[0].predictions)
     groups = [first if row.same_samples(rows[0]) else grouping(row.predictions) for row in rows]
+    distinct = {id(members): members for members in groups}
     columns = (Column(title), Column("n"), *(Column(row.name, "{:.1f}") for row in rows))
     counts = [row.counts(protocol) for row in rows]
     cells: list[tuple[Cell, ...]] = []
     for group in first.order:
+        positions = {key: members.rows(group) for key, members in distinct.items()}
         values: list[Cell] = []
         for seeds, members in zip(counts, groups, strict=True):
-            chosen = members.rows(group)
+            chosen = positions[id(members)]
             parts = [score(inter[chosen], union[chosen]) for inter, union in seeds] if len(chosen) else []
             values.append(_over_seeds(parts, metric).value if parts else None)
-        cells.append((group, len(first.rows(group)), *values))
+        cells.append((group, len(positions[id(first)]), *values))
     return Table(f"{metric} by {title.lower()}", _note(rows, protocol, "in percent"), columns, tuple(cells))
 
 
@@ -159,8 +161,8 @@ def _note(rows: Sequence[Row], protocol: str, unit: str) -> str:
     split = ", ".join(map(str, first["split"].unique()))
     dataset = ", ".join(map(str, first["dataset"].unique()))
     note = f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
-    samples = set(first["sample_id"])
-    others = [row for row in rows if any(set(frame["sample_id"]) != samples for frame in row.frames)]
+    key = rows[0].run.samples_key(rows[0].file)
+    others = [row for row in rows if not row.covers(first, key)]
     if any(not row.control for row in others):
         counts = {row.name: len(row.predictions) for row in rows if not row.control}
         note += f" NOT COMPARABLE, the rows cover different samples: {_listed(counts)}."
