@@ -136,6 +136,7 @@ def report(options: Options) -> None:
         RunFolderError: a folder is missing, or no run in them has predictions for the split.
         RowNameError: the baseline or a row of the pair is not among the rows.
     """
+    from sbanet.analysis.changes import only
     from sbanet.analysis.contents import contents
     from sbanet.analysis.rows import find_row
     from sbanet.console import console
@@ -152,7 +153,7 @@ def report(options: Options) -> None:
         seed=options.seed,
     )
     out = console()
-    for table in (said.comparison, said.changes, said.skills):
+    for table in (said.comparison, said.changes and only(said.changes, "mIoU"), said.skills):
         if table is not None:
             out.print(table.rich())
     for warning in (*said.warnings, *(f"left out: {reason}" for reason in left_out)):

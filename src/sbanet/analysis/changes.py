@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,11 @@ def changes(
     return Table(f"Change against {baseline.name}", note, columns, tuple(lines))
 
 
+def only(table: Table, metric: str) -> Table:
+    """The lines of `changes` about one metric; the p-values stay corrected for all of them."""
+    return replace(table, rows=tuple(cells for cells in table.rows if cells[1] == metric))
+
+
 def common_samples(rows: Sequence[Row]) -> pd.Index:
     """The ids of the samples that every run of every row has, in the order of the first."""
     common = pd.Index(rows[0].predictions["sample_id"])
@@ -118,9 +124,10 @@ def _note(
     )
     if not spread_known:
         return note + "Other seeds: with a single seed a row, nobody knows what another seed would change."
-    counts = ", ".join(f"{row.name} {len(row.runs)}" for row in rows)
+    counts = {len(row.runs) for row in rows}
+    seeds = f"{counts.pop()} each" if len(counts) == 1 else ", ".join(f"{row.name} {len(row.runs)}" for row in rows)
     return note + (
         "Other seeds: the last column is the smallest change that the seeds can tell from chance, the critical "
-        f"difference of a two-sided t-test with the same confidence (seeds: {counts}). A change that is smaller may "
+        f"difference of a two-sided t-test with the same confidence (seeds: {seeds}). A change that is smaller may "
         "be the luck of the seeds, whatever p says."
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from sbanet.analysis.changes import only
 from sbanet.analysis.rows import Row
 from sbanet.analysis.runs import Run, RunFolderError
 from sbanet.analysis.table import Table, number
@@ -17,6 +18,11 @@ PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8
 """One colour a row of the comparison, told apart by readers of every colour vision (after Okabe and Ito)."""
 
 CONTROL = "#8c8c8c"
+
+NAMED = 12
+"""Rows that a legend names; of more, the one under the pointer is named, or the legend would take the chart's place."""
+
+NAME = "<extra>%{fullData.name}</extra>"
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +43,19 @@ def bars(table: Table, colour: dict[str, str]) -> go.Figure:
     """
     groups = [str(cells[0]) for cells in table.rows]
     counts = [cells[1] for cells in table.rows]
-    figure = go.Figure(layout=_layout("mIoU (%)" if table.title.startswith("mIoU") else "%"))
+    named = len(colour) <= NAMED
+    figure = go.Figure(layout=_layout("mIoU (%)" if table.title.startswith("mIoU") else "%", named))
     for index, column in enumerate(table.columns[2:], start=2):
         figure.add_bar(
             x=groups,
             y=[cells[index] for cells in table.rows],
             name=column.title,
             customdata=counts,
-            hovertemplate="%{y:.1f} on %{customdata} expressions",
+            hovertemplate="%{y:.1f} on %{customdata} expressions" + ("" if named else NAME),
             marker_color=colour[column.title],
         )
-    return figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified").update_xaxes(showgrid=False)
+    figure.update_layout(barmode="group", bargap=0.25, hovermode="x unified" if named else "closest")
+    return figure.update_xaxes(showgrid=False)
 
 
 def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], factor: float = 1.0) -> go.Figure:
@@ -60,7 +68,8 @@ def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], 
         colour: row name -> colour.
         factor: the values are multiplied by it (100 for percent).
     """
-    figure = go.Figure(layout=_layout(axis))
+    named = len(rows) <= NAMED
+    figure = go.Figure(layout=_layout(axis, named))
     for row in rows:
         seeds = [curve for run in row.runs if len(curve := _curve(run, metric))]
         if not seeds:
@@ -76,9 +85,9 @@ def curves(rows: Sequence[Row], metric: str, axis: str, colour: dict[str, str], 
         figure.add_scatter(
             x=steps, y=together.mean(axis=1).tolist(), name=row.name, legendgroup=row.name,
             mode="lines+markers" if len(steps) < 40 else "lines",
-            line={"color": colour[row.name], "width": 2}, hovertemplate="%{y:.4g}",
+            line={"color": colour[row.name], "width": 2}, hovertemplate="%{y:.4g}" + ("" if named else NAME),
         )  # fmt: skip
-    return figure.update_layout(hovermode="x unified").update_xaxes(title=_title("step"))
+    return figure.update_layout(hovermode="x unified" if named else "closest").update_xaxes(title=_title("step"))
 
 
 def costs(table: Table, colour: dict[str, str]) -> go.Figure:
@@ -90,7 +99,7 @@ def costs(table: Table, colour: dict[str, str]) -> go.Figure:
     """
     titles = [column.title for column in table.columns]
     quality, cost, size = (titles.index(title) for title in ("mIoU", "Mult-adds (G)", "Params (M)"))
-    figure = go.Figure(layout=_layout("mIoU (%)"))
+    figure = go.Figure(layout=_layout("mIoU (%)", len(colour) <= NAMED))
     for cells in table.rows:
         if cells[cost] is None:
             continue
@@ -113,8 +122,8 @@ def intervals(table: Table, colour: dict[str, str], metric: str = "mIoU") -> go.
         colour: row name -> colour.
         metric: which of its scores.
     """
-    figure = go.Figure(layout=_layout("") | {"showlegend": False})
-    for name, _, value, low, high, *_ in (cells for cells in table.rows if cells[1] == metric):
+    figure = go.Figure(layout=_layout("", named=False))
+    for name, _, value, low, high, *_ in only(table, metric).rows:
         change, lower, upper = (number(cell) or 0.0 for cell in (value, low, high))
         figure.add_scatter(
             x=[change], y=[name], mode="markers", marker={"color": colour[str(name)], "size": 11},
@@ -148,13 +157,13 @@ def _title(text: str) -> dict:
     return {"text": text, "font": {"size": 13}}
 
 
-def _layout(axis: str) -> dict:
+def _layout(axis: str, named: bool) -> dict:
     return {
         "margin": {"l": 56, "r": 12, "t": 8, "b": 56},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "yaxis": {"title": _title(axis), "rangemode": "tozero"},
         "xaxis": {"automargin": True},
-        "showlegend": True,
+        "showlegend": named,
         "template": None,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

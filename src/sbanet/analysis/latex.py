@@ -80,12 +80,13 @@ def document(tables: Mapping[str, Table], title: str, remarks: Sequence[str] = (
         remarks: what a reader must see first, a paragraph each.
     """
     width = max((_millimetres(table) for table in tables.values()), default=0) + 2 * MARGIN
+    height = max((5 * len(table.rows) for table in tables.values()), default=0) + 80
     lines = [
         r"\documentclass{article}",
         r"\usepackage[utf8]{inputenc}",
         r"\usepackage{booktabs}",
-        # Paper as wide as the widest table: what a journal's page does with it is the author's choice.
-        rf"\usepackage[paperwidth={max(210, width)}mm,paperheight=297mm,margin={MARGIN}mm]{{geometry}}",
+        # Paper that takes the largest table: what a journal's page does with it is the author's choice.
+        rf"\usepackage[paperwidth={max(210, width)}mm,paperheight={max(297, height)}mm,margin={MARGIN}mm]{{geometry}}",
         r"\begin{document}",
         rf"\section*{{{escaped(title)}}}",
         *(f"{escaped(remark)}\n" for remark in remarks),
