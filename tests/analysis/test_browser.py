@@ -114,6 +114,12 @@ def test_tables_sort_by_the_number_and_not_by_its_text(page: webdriver.Chrome) -
     heads["Change of mIoU"].find_element(By.TAG_NAME, "button").click()
     assert column(table, list(heads).index("Change of mIoU"))[-1] == "-", "no value sorts last"
 
+    everywhere = page.find_elements(By.CSS_SELECTOR, "#more table")
+    everywhere[-1].find_elements(By.CSS_SELECTOR, "thead button")[1].click()
+    counts = column(everywhere[-1], 1)
+    assert len({len(text) for text in counts}) > 1, "texts and numbers sort differently"
+    assert [int(text) for text in counts] == sorted(map(int, counts), reverse=True)
+
 
 def test_it_fits_a_telephone_and_a_dark_room(page: webdriver.Chrome, tmp_path: Path) -> None:
     light = page.execute_script("return getComputedStyle(document.body).backgroundColor")
