@@ -14,7 +14,7 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parents[1] / "src" / "sbanet"
 MACHINERY = {"hydra", "omegaconf", "lightning", "pytorch_lightning", "torchmetrics", "wandb"}
-LEAVES = ("drawing", "errors", "files", "images", "resizing", "scores")
+LEAVES = ("drawing", "errors", "files", "images", "resizing", "run_identity", "scores")
 """Modules that everybody may import, since they import nobody."""
 
 

@@ -74,8 +74,8 @@ def run(module: str, *arguments: str) -> None:
 def compared_rows(cfg: DictConfig) -> list[Row]:
     """A row a model, and the control."""
     runs = {str(name): Run(Path(cfg.folder, str(name))) for name in cfg.models}
-    rows = [Row(name, run) for name, run in runs.items()]
-    control = Row(f"{cfg.control}, wrong sentence", runs[cfg.control], f"test_{WRONG_SENTENCE}", control=True)
+    rows = [Row(name, (run,)) for name, run in runs.items()]
+    control = Row(f"{cfg.control}, wrong sentence", (runs[cfg.control],), f"test_{WRONG_SENTENCE}", control=True)
     return [*rows, control]
 
 

@@ -12,29 +12,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sbanet.analysis.contents import Contents
     from sbanet.analysis.rows import Row
-    from sbanet.analysis.tables import Table
 
 HELP = """\
 Usage: sbanet-report RUN... [key=value ...]
 
-Compares runs: prints a table and writes a page with curves, breakdowns and pictures.
-RUN is the folder of a run, or a folder with runs anywhere below it.
+Compares runs: prints tables and writes a page with curves, breakdowns and pictures.
+RUN is the folder of a run, or a folder with runs anywhere below it (runs/ablation_modules).
+Runs that differ in nothing but their seed are one row: mean and standard deviation over the seeds.
 
 Keys (a value is what follows the first "=", taken literally):
+  baseline=NAME       the row that others are compared with: changes, their intervals and p-values by a paired
+                      bootstrap over images, and what the seeds can show. NAME is a row's name, or a part of it
+                      that no other row has
+  format=html         html, markdown, latex, csv, or several: html,latex. LaTeX and CSV have a file a table;
+                      report.tex inputs them all and compiles as it is
   out=report.html     where the page goes; other formats get the same name with their own ending
   split=test          whose predictions: predictions/<split>.parquet of every run; files named
                       <split>_<condition>.parquet beside it become control rows
   protocol=network    network (masks at the network's size, as papers report) or native (at the image's own)
-  format=html         html, markdown, or both: html,markdown
+  pair=NAME,NAME      whose pictures stand side by side, and where they disagree most; the best row and the
+                      baseline, else the second best, unless it is given
+  pictures=3          samples of each outcome to show for each of the pair; 0 for none
   title=...           the heading of the page
-  pictures=3          samples of each outcome to show for each run; 0 for none
+  resamples=5000      draws of the bootstrap
+  confidence=0.95     of its intervals
+  seed=0              of its draws: the same seed gives the same numbers
 
-Example:
-  sbanet-report runs/aeroscenes_sbanet runs/aeroscenes_pwam out=runs/demo/index.html format=html,markdown
+Examples:
+  sbanet-report runs/demo/sbanet runs/demo/pwam baseline=pwam out=page.html
+  sbanet-report runs/ablation_modules runs/rmsin_rrsisd baseline=rmsin format=latex,html
 """
 
-FORMATS = ("html", "markdown")
+
+FORMATS = ("html", "markdown", "latex", "csv")
 
 
 class UsageError(ValueError):
@@ -52,6 +64,11 @@ class Options:
     format: tuple[str, ...] = ("html",)
     title: str = "Comparison of runs"
     pictures: int = 3
+    baseline: str | None = None
+    pair: tuple[str, ...] = ()
+    resamples: int = 5000
+    confidence: float = 0.95
+    seed: int = 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,11 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse(arguments)
     except UsageError as error:
         return _refuse(error)
+    from sbanet.analysis.rows import RowNameError
     from sbanet.analysis.runs import RunFolderError
 
     try:
         report(options)
-    except (RunFolderError, OSError) as error:
+    except (RunFolderError, RowNameError, OSError) as error:
         return _refuse(error)
     return 0
 
@@ -116,52 +134,63 @@ def report(options: Options) -> None:
 
     Raises:
         RunFolderError: a folder is missing, or no run in them has predictions for the split.
+        RowNameError: the baseline or a row of the pair is not among the rows.
     """
+    from sbanet.analysis.changes import only
+    from sbanet.analysis.contents import contents
+    from sbanet.analysis.rows import find_row
     from sbanet.console import console
 
-    out = console()
     rows, left_out = _rows(options)
-    tables = _tables(rows, options.protocol)
-    for table in tables[:2]:
-        out.print(table.rich())
-    for reason in left_out:
-        sys.stderr.write(f"sbanet-report: left out: {reason}\n")
+    baseline = None if options.baseline is None else find_row(rows, options.baseline)
+    pair = [find_row(rows, name) for name in options.pair]
+    said = contents(
+        rows,
+        options.protocol,
+        baseline=baseline,
+        resamples=options.resamples,
+        confidence=options.confidence,
+        seed=options.seed,
+    )
+    out = console()
+    for table in (said.comparison, said.changes and only(said.changes, "mIoU"), said.skills):
+        if table is not None:
+            out.print(table.rich())
+    for warning in (*said.warnings, *(f"left out: {reason}" for reason in left_out)):
+        sys.stderr.write(f"sbanet-report: {warning}\n")
+    for path in _write(options, rows, said, baseline, pair, [f"Left out: {reason}" for reason in left_out]):
+        out.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(
+    options: Options, rows: Sequence[Row], said: Contents, baseline: Row | None, pair: Sequence[Row], remarks: list[str]
+) -> list[Path]:
+    """The files of every format that was asked for."""
+    from sbanet.analysis import files
+
     written = []
     if "html" in options.format:
+        from sbanet.analysis.contents import contrast
         from sbanet.analysis.page import write_page
 
         page = write_page(
-            _named(options.out, ".html"),
+            files.named(options.out, ".html"),
             rows,
             title=options.title,
             protocol=options.protocol,
             pictures=options.pictures,
-            remarks=[f"Left out: {reason}" for reason in left_out],
+            remarks=remarks,
+            said=said,
+            pair=pair or contrast(rows, said.comparison, baseline),
         )
         written.append(page)
     if "markdown" in options.format:
-        path = _named(options.out, ".md")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(table.markdown() for table in tables), encoding="utf-8")
-        written.append(path)
-    for path in written:
-        out.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _tables(rows: Sequence[Row], protocol: str) -> list[Table]:
-    """Every table of the report; the terminal shows the first two."""
-    from sbanet.analysis.groups import by_category, by_length, by_size, by_skill
-    from sbanet.analysis.outcomes import outcome_table
-    from sbanet.analysis.tables import breakdown, comparison
-
-    groupings = {"Skill": by_skill, "Size": by_size, "Words": by_length, "Category": by_category}
-    broken_down = [breakdown(rows, grouping, title, protocol) for title, grouping in groupings.items()]
-    return [comparison(rows, protocol), *broken_down, outcome_table(rows, protocol)]
-
-
-def _named(out: Path, suffix: str) -> Path:
-    """The name with a format's ending; only an ending of ours is replaced (`runs/v1.2` keeps its dot)."""
-    return out.with_suffix(suffix) if out.suffix in (".html", ".md") else out.with_name(out.name + suffix)
+        written += files.write_markdown(options.out, said, options.title, remarks)
+    if "latex" in options.format:
+        written += files.write_latex(options.out, said, options.title, remarks)
+    if "csv" in options.format:
+        written += files.write_csv(options.out, said)
+    return written
 
 
 def _rows(options: Options) -> tuple[list[Row], list[str]]:
@@ -172,7 +201,7 @@ def _rows(options: Options) -> tuple[list[Row], list[str]]:
     whole, reasons = [], []
     for run in find_runs(options.folders):
         try:
-            run.predictions(options.split)
+            run.predictions(options.split, masks=False)
             _ = run.facts
             whole.append(run)
         except RunFolderError as error:
@@ -195,10 +224,30 @@ def _formats(value: str) -> tuple[str, ...]:
     return tuple(_one_of("format", FORMATS)(name.strip()) for name in value.split(","))
 
 
-def _count(value: str) -> int:
-    if not value.isdecimal():
-        raise UsageError(f"pictures: got {value!r}, expected a number of samples, 0 or more")
-    return int(value)
+def _count(key: str, least: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isdecimal() or int(value) < least:
+            raise UsageError(f"{key}: got {value!r}, expected a whole number of {least} or more")
+        return int(value)
+
+    return read
+
+
+def _confidence(value: str) -> float:
+    try:
+        confidence = float(value)
+    except ValueError:
+        confidence = 0.0
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence: got {value!r}, expected a fraction between 0 and 1, for example 0.95")
+    return confidence
+
+
+def _pair(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(","))
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise UsageError(f"pair: got {value!r}, expected the names of two rows: pair=NAME,NAME")
+    return names
 
 
 READERS: dict[str, Callable[[str], object]] = {
@@ -207,7 +256,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "protocol": _one_of("protocol", ("network", "native")),
     "format": _formats,
     "title": str,
-    "pictures": _count,
+    "pictures": _count("pictures", 0),
+    "baseline": str,
+    "pair": _pair,
+    "resamples": _count("resamples", 1),
+    "confidence": _confidence,
+    "seed": _count("seed", 0),
 }
 """Key -> how its value is read."""
 

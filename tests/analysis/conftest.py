@@ -68,7 +68,8 @@ def prediction_rows(skill: float, seed: int, scenes: int, wrong_sentence: bool =
             spoken = (index + 1) % 4 if wrong_sentence else index
             target, prediction = objects[index]["mask"], predict(objects, spoken, skill, rng)
             inter, union = int((target & prediction).sum()), int((target | prediction).sum())
-            tags = rng.choice(SKILLS, size=int(rng.integers(1, 4)), replace=False).tolist()
+            said = np.random.default_rng([number, spoken])  # of the sentence, and so the same in every run
+            tags = said.choice(SKILLS, size=int(said.integers(1, 4)), replace=False).tolist()
             rows.append(
                 {
                     "sample_id": f"scene{number}-{index}", "image": str(number),
@@ -96,9 +97,10 @@ def write_run(
     facts = {
         "schema": 1, "experiment": f"aeroscenes_{name}", "run_id": f"seed{seed}", "name": name,
         "config": {"model": {"alignment": {"_target_": f"sbanet.models.alignment.{name}", "num_queries": 16}},
-                   "data": {"image_size": SIZE}, "seed": seed},
+                   "data": {"image_size": SIZE, "seed": seed}, "seed": seed},
         "config_hash": "0123abcd", "git_commit": "f00dfeed", "versions": {"torch": "2.9", "sbanet": "0.1.0"},
-        "dataset": {"name": "aeroscenes", "fingerprint": "a1b2c3"}, "seed": seed, "status": "finished",
+        "dataset": {"name": "aeroscenes", "fingerprint": {"train": "a1b2c3", "test": "d4e5f6"}},
+        "seed": seed, "status": "finished",
         "parameters": 3_012_345 - 400_000 * (name != "sbanet"), "multiply_adds": 1.2e9,
         "train_images_per_second": 110.0, "started": "2025-01-01T10:00:00", "finished": "2025-01-01T10:05:00",
         "seconds": 300.0,

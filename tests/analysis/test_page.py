@@ -97,8 +97,9 @@ def test_it_says_what_was_measured_and_how(page: str) -> None:
 
 def test_charts_hold_the_numbers(page: str) -> None:
     figures = [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
-    assert len(figures) == 3
-    skills, loss, val = figures
+    assert len(figures) == 4
+    costs, skills, loss, val = figures
+    assert [(trace["name"], trace["x"]) for trace in costs["data"]] == [("sbanet", [1.2]), ("pwam", [1.2])]
     assert [trace["name"] for trace in skills["data"]] == ["sbanet", "pwam", "sbanet, wrong sentence"]
     assert len(skills["data"][0]["x"]) == 8
     assert [len(trace["x"]) for trace in loss["data"]] == [40, 40]

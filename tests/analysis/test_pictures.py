@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -88,14 +89,28 @@ def test_gallery_puts_all_models_side_by_side_and_repeats_nothing(runs: dict[str
 
 def test_disagreements_are_the_widest_gaps(runs: dict[str, Run]) -> None:
     gallery = Gallery(rows_of(list(runs.values()))[:2])
-    section = gallery.disagreements(3)
-    assert section is not None
-    shown = [abs(card.panels[0].iou - card.panels[1].iou) for card in section.cards]
-    assert shown == sorted(shown, reverse=True)
+    sections = gallery.disagreements(3)
+    assert [section.title for section in sections] == [
+        "Where they disagree: sbanet ahead of pwam",
+        "Where they disagree: pwam ahead of sbanet",
+    ]
     ious = [outcomes(run.predictions())["iou"] for run in runs.values()]
     showable = runs["sbanet"].predictions()["image"].isin(set(gallery.images))
-    assert shown[0] == (ious[0] - ious[1]).abs()[showable].max()
-    assert Gallery(gallery.rows[:1]).disagreements(3) is None
+    for sign, section in zip((1, -1), sections, strict=True):
+        shown = [sign * (card.panels[0].iou - card.panels[1].iou) for card in section.cards]
+        assert shown == sorted(shown, reverse=True)
+        assert shown[0] == (sign * (ious[0] - ious[1]))[showable].max() > 0
+    assert Gallery(gallery.rows[:1]).disagreements(3) == []
+
+
+def test_disagreements_average_over_the_seeds(make_run: Callable[..., Run]) -> None:
+    """One seed's blunder is no disagreement: the sample with the widest mean gap comes first."""
+    own = [make_run(f"runs/{seed}", seed=seed, skill=0.9) for seed in (1, 2)]
+    rows = rows_of([*own, make_run("runs/other", name="other", skill=0.2)])
+    (card, *_) = Gallery(rows).disagreements(1)[0].cards
+    ious = [outcomes(frame)["iou"] for row in rows for frame in row.frames]
+    gap = ((ious[0] + ious[1]) / 2 - ious[2])[rows[0].predictions["image"].isin(set(Gallery(rows).images))]
+    assert rows[0].predictions["sample_id"][gap.idxmax()] == card.sample_id
 
 
 def test_a_control_shows_the_sentence_it_was_asked(runs: dict[str, Run]) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sbanet.analysis.runs import Run
@@ -25,6 +26,54 @@ def test_writes_what_it_was_asked_for(runs: dict[str, Run], tmp_path: Path, caps
     assert "mIoU by skill" in printed.out
     assert f"Wrote {out}" in printed.out
     assert printed.err == ""
+
+
+def test_a_baseline_adds_changes_in_every_format(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for name, skill in (("sbanet", 0.8), ("rmsin_rrsisd", 0.5)):
+        for seed in (1, 2):
+            make_run(f"runs/{name}{seed}", name=name, skill=skill, seed=seed, scenes=3)
+    arguments = [str(tmp_path / "runs"), "baseline=rmsin", "resamples=99", "confidence=0.9", "seed=3", "pictures=1"]
+    assert main([*arguments, "format=html,markdown,latex,csv", f"out={tmp_path / 'out' / 'report.html'}"]) == 0
+    parts = ("comparison", "changes", "skills", "sizes", "lengths", "categories", "outcomes")
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {f"report-{part}.{ending}" for part in parts for ending in ("tex", "csv")} | {
+        "report.html", "report.md", "report.tex",
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Change against rmsin_rrsisd" in printed
+    assert "99 draws" in " ".join(printed.split())
+    page, document = ((tmp_path / "out" / f"report.{ending}").read_text() for ending in ("html", "tex"))
+    assert "90 % from" in page
+    assert all(rf"\input{{report-{part}.tex}}" in document for part in parts)
+    changes = pd.read_csv(tmp_path / "out" / "report-changes.csv")
+    assert len(changes) == 5
+    assert changes["Change"][0] > 0
+    assert pd.read_csv(tmp_path / "out" / "report-comparison.csv")["mIoU std"].notna().all()
+
+
+def test_the_pair_is_chosen_and_shown(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, (name, skill) in enumerate({"best": 0.9, "middle": 0.6, "worst": 0.3}.items()):
+        make_run(f"runs/{name}", name=name, skill=skill, seed=seed)
+    out = tmp_path / "page.html"
+    for argument, pair in (("pair=worst,middle", "worst ahead of middle"), ("baseline=worst", "best ahead of worst")):
+        assert main([str(tmp_path / "runs"), f"out={out}", "pictures=1", "resamples=9", argument]) == 0
+        assert f"Where they disagree: {pair}" in out.read_text(encoding="utf-8")
+
+
+def test_what_differs_is_said_before_the_numbers(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    make_run("runs/a", name="a", scenes=2)
+    facts = make_run("runs/b", name="b", scenes=2).folder / "run.json"
+    facts.write_text(facts.read_text().replace("f00dfeed", "beef"))
+    out = tmp_path / "page.html"
+    assert main([str(tmp_path / "runs"), f"out={out}", "pictures=0", "format=html,markdown"]) == 0
+    warning = "Runs differ in git commit: f00dfeed in a; beef in b."
+    assert f"sbanet-report: {warning}" in capsys.readouterr().err
+    assert warning in out.read_text(encoding="utf-8").partition("<main>")[0]
+    assert warning in out.with_suffix(".md").read_text(encoding="utf-8").partition("###")[0]
 
 
 def test_markdown_alone(runs: dict[str, Run], tmp_path: Path) -> None:
@@ -46,8 +95,11 @@ def test_values_are_literal_and_folders_may_hold_an_equals_sign(tmp_path: Path) 
         (["runs", "slit=test"], "unknown key 'slit' in 'slit=test'; known: out, split, protocol, format"),
         (["runs", "--fast"], "unknown option '--fast'; keys are written key=value"),
         (["runs", "protocol=both"], "protocol: got 'both', expected one of network, native"),
-        (["runs", "format=html,latex"], "format: got 'latex', expected one of html, markdown"),
-        (["runs", "pictures=-1"], "pictures: got '-1', expected a number"),
+        (["runs", "format=html,word"], "format: got 'word', expected one of html, markdown, latex, csv"),
+        (["runs", "pictures=-1"], "pictures: got '-1', expected a whole number of 0 or more"),
+        (["runs", "confidence=95"], "confidence: got '95', expected a fraction between 0 and 1"),
+        (["runs", "pair=a"], "pair: got 'a', expected the names of two rows"),
+        (["runs", "resamples=0"], "resamples: got '0', expected a whole number of 1 or more"),
         (["split=val"], "no run folder given"),
         (["no/such/folder"], "no/such/folder: no such folder"),
     ],
@@ -71,6 +123,11 @@ def test_one_clear_line_and_exit_code_2(
 def test_a_split_that_no_run_has(runs: dict[str, Run], capsys: pytest.CaptureFixture) -> None:
     assert main([str(runs["pwam"].folder), "split=val"]) == 2
     assert "val.parquet: no such file (there: test); write it with sbanet-evaluate" in capsys.readouterr().err
+
+
+def test_a_baseline_that_is_no_row(runs: dict[str, Run], capsys: pytest.CaptureFixture) -> None:
+    assert main([str(runs["pwam"].folder), "baseline=lavt"]) == 2
+    assert "no row holds 'lavt' in their names, expected one of: pwam" in capsys.readouterr().err
 
 
 def test_a_run_without_predictions_is_left_out_and_named(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sbanet.training.run_id import LONGEST, changes, changes_results, run_id
+from sbanet.run_identity import changes_results, overrides_in
+from sbanet.training.run_id import LONGEST, changes, run_id
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,12 @@ from sbanet.training.run_id import LONGEST, changes, changes_results, run_id
 )
 def test_names_can_be_read(overrides: list[str], name: str) -> None:
     assert run_id(overrides) == name
+    assert run_id(overrides_in(name) or []) == name
+
+
+def test_a_digest_is_not_read_back() -> None:
+    assert overrides_in(run_id(["data.size=[1,2]", "seed=1"])) is None
+    assert overrides_in("sbanet") is None
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from sbanet.analysis.outcomes import OUTCOMES, outcomes
 from sbanet.analysis.pictures import choose, data_uri, decode, read_image
 from sbanet.analysis.rows import Row
 from sbanet.drawing import overlay
+from sbanet.scores import ious
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,16 @@ class Gallery:
     """Makes cards for samples of some rows.
 
     Args:
-        rows: the first that has a sample tells its sentence and target; all that have it get a panel.
+        rows: the first that has a sample tells its sentence and target; all that have it get a panel, which shows
+            the first of the row's seeds.
         protocol: whose IoU is shown.
     """
 
     def __init__(self, rows: Sequence[Row], protocol: str = "network") -> None:
         self.rows = tuple(rows)
         self.protocol = protocol
-        judged = {row.name: row.predictions.join(outcomes(row.predictions, protocol)) for row in rows}
+        answers = {row.name: row.run.predictions(row.file) for row in rows}
+        judged = {name: frame.join(outcomes(frame, protocol)) for name, frame in answers.items()}
         self.frames = {name: frame.set_index("sample_id", drop=False) for name, frame in judged.items()}
         self.images = {
             image: path
@@ -124,20 +126,33 @@ class Gallery:
                 sections.append(Section(TITLES[outcome], f"{meaning.capitalize()}.", self.cards(samples)))
         return sections
 
-    def disagreements(self, count: int) -> Section | None:
-        """The samples on which the rows' IoUs lie farthest apart; None for a single row."""
-        ious = pd.concat([frame["iou"] for frame in self.frames.values()], axis=1, join="inner")
-        if len(self.rows) < 2 or ious.empty:
-            return None
-        first = self.frames[self.rows[0].name]
-        gap = pd.Series(np.ptp(ious.to_numpy(), axis=1), index=ious.index)
-        gap = gap[first.loc[gap.index, "image"].isin(set(self.images))]
-        order = gap.to_frame("gap").sort_values("gap", ascending=False, kind="stable")
-        return Section(
-            "Where they disagree",
-            "The samples on which their IoUs lie farthest apart.",
-            self.cards(order.index[:count]),
-        )
+    def disagreements(self, count: int) -> list[Section]:
+        """The samples on which the first two rows lie farthest apart, for each the ones where it is ahead.
+
+        The IoUs of a row are averaged over its seeds, so that one seed's bad luck is not taken for a difference.
+        """
+        if len(self.rows) < 2:
+            return []
+        first, second = self.rows[:2]
+        gap = (self._mean_ious(first) - self._mean_ious(second)).dropna()
+        gap = gap[self.frames[first.name]["image"].reindex(gap.index).isin(set(self.images))]
+        seeds = " averaged over the seeds" if max(len(first.runs), len(second.runs)) > 1 else ""
+        sections = []
+        for ahead, behind, lead in ((first, second, gap), (second, first, -gap)):
+            order = lead[lead > 0].sort_values(ascending=False, kind="stable")
+            text = f"The samples on which the IoU{seeds} of {ahead.name} lies farthest above that of {behind.name}."
+            if len(order):
+                title = f"Where they disagree: {ahead.name} ahead of {behind.name}"
+                sections.append(Section(title, text, self.cards(order.index[:count])))
+        return sections
+
+    def _mean_ious(self, row: Row) -> pd.Series:
+        """By sample id, for the samples that all seeds have."""
+        seeds = [
+            pd.Series(ious(*counts), index=frame["sample_id"])
+            for frame, counts in zip(row.frames, row.counts(self.protocol), strict=True)
+        ]
+        return pd.concat(seeds, axis=1, join="inner").mean(axis=1)
 
     def controls(self, count: int) -> Section | None:
         """For the hits of the first row: what the same model answers to another sentence."""

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sbanet.analysis.rows import Row
-from sbanet.analysis.tables import PROTOCOLS, Cell, Column, Table, controls_of
+from sbanet.analysis.table import Cell, Column, Table
+from sbanet.analysis.tables import PROTOCOLS, controls_of
 from sbanet.scores import ious
 
 OUTCOMES = {
@@ -50,12 +51,13 @@ def outcomes(
 
 
 def outcome_table(rows: Sequence[Row], protocol: str = "network") -> Table:
-    """One line a row, one column an outcome, in percent of the samples."""
+    """One line a row, one column an outcome, in percent of the samples, on average over the seeds."""
     columns = (Column("Model"), *(Column(outcome.capitalize(), "{:.1f}") for outcome in OUTCOMES))
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
-        share = outcomes(row.predictions, protocol)["outcome"].value_counts(normalize=True)
-        cells.append((row.name, *(100 * float(share.get(outcome, 0.0)) for outcome in OUTCOMES)))
+        seeds = [outcomes(frame, protocol)["outcome"].to_numpy() for frame in row.frames]
+        shares = (np.mean([np.mean(ended == outcome) for ended in seeds]) for outcome in OUTCOMES)
+        cells.append((row.name, *(100 * float(share) for share in shares)))
     meanings = "; ".join(f"{outcome}: {meaning}" for outcome, meaning in OUTCOMES.items())
     note = f"In percent of the samples; protocol {protocol}: {PROTOCOLS[protocol]}. {meanings.capitalize()}."
     return Table("How they end", note, columns, tuple(cells), controls_of(rows))

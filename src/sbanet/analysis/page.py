@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sbanet.analysis import charts
+from sbanet.analysis.contents import Contents, contents, contrast, ranking
 from sbanet.analysis.gallery import Gallery, Section
-from sbanet.analysis.groups import by_category, by_length, by_size, by_skill
-from sbanet.analysis.outcomes import outcome_table
 from sbanet.analysis.rows import Row
-from sbanet.analysis.runs import RunFolderError
-from sbanet.analysis.tables import Table, breakdown, comparison, measure
+from sbanet.analysis.table import Cell, Table, number
+from sbanet.analysis.tables import measure
+from sbanet.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ def write_page(
     protocol: str = "network",
     pictures: int = 3,
     remarks: Sequence[str] = (),
+    said: Contents | None = None,
+    pair: Sequence[Row] = (),
 ) -> Path:
     """Writes the page.
 
@@ -51,8 +54,10 @@ def write_page(
         rows: what to compare (see `sbanet.analysis.rows.rows_of`); at least one that is no control.
         title: the page's heading.
         protocol: `network` or `native`, for every number on the page.
-        pictures: samples of each outcome to show for each row.
+        pictures: samples of each outcome to show for each row of the pair.
         remarks: sentences that a reader must see first (a run that was left out).
+        said: the tables, where they have been computed, with the same protocol.
+        pair: the models whose pictures are shown side by side; by default the best two.
 
     Returns:
         `path`.
@@ -61,40 +66,38 @@ def write_page(
         RunFolderError: a run lacks a file of its predictions.
         ValueError: no row, or an unknown protocol.
     """
-    if all(row.control for row in rows):
-        raise ValueError(f"rows: got {[row.name for row in rows]}, expected at least one that is no control")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(rows, title, protocol, pictures, remarks), encoding="utf-8")
+    write_atomically(path, render(rows, title, protocol, pictures, remarks, said, pair))
     log.info("wrote %s", path)
     return path
 
 
-def render(rows: Sequence[Row], title: str, protocol: str, pictures: int, remarks: Sequence[str] = ()) -> str:
+def render(
+    rows: Sequence[Row],
+    title: str,
+    protocol: str,
+    pictures: int,
+    remarks: Sequence[str] = (),
+    said: Contents | None = None,
+    pair: Sequence[Row] = (),
+) -> str:
     """The page as text; the arguments of `write_page`."""
+    said = said or contents(rows, protocol)
+    pair = pair or contrast(rows, said.comparison)
     models = [row for row in rows if not row.control]
     colour = charts.colours(rows)
-    skills = breakdown(rows, by_skill, "Skill", protocol)
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=title,
-            remarks=remarks,
+            remarks=[*said.warnings, *remarks],
             colour=colour,
-            lead=_lead(comparison(models, protocol)),
-            comparison=comparison(rows, protocol),
+            lead=_lead(said.comparison),
+            said=said,
             controls=controls(rows, protocol),
-            outcomes=outcome_table(rows, protocol),
-            skills=skills,
-            categories=breakdown(models, by_category, "Category", protocol),
-            sizes=breakdown(models, by_size, "Size", protocol),
-            lengths=breakdown(models, by_length, "Words", protocol),
-            charts={
-                "skills": charts.bars(skills, colour),
-                **_curves(models, colour),
-            },
-            gallery=_gallery(rows, protocol, pictures),
-            runs=[row.run for row in models],
+            charts=_charts(models, said, colour),
+            gallery=_gallery(rows, pair, protocol, pictures),
+            runs=[(f"{row.name}, seed {run.facts.get('seed')}", run) for row in models for run in row.runs],
             plotly=Markup(get_plotlyjs()),
         )
     )
@@ -108,11 +111,13 @@ def controls(rows: Sequence[Row], protocol: str) -> list[Control]:
     """
     found = []
     for control in rows:
-        model = next((row for row in rows if row.run == control.run and not row.control), None)
+        model = next((row for row in rows if control.run in row.runs and not row.control), None)
         if control.control and model is not None:
-            same = model.predictions["sample_id"].isin(control.predictions["sample_id"])
-            whole = 100 * measure(model.predictions[same], protocol).mIoU
-            left = 100 * measure(control.predictions, protocol).mIoU
+            own = [frame for run, frame in zip(model.runs, model.frames, strict=True) if run in control.runs]
+            pairs = list(zip(own, control.frames, strict=True))
+            same = [frame[frame["sample_id"].isin(asked["sample_id"])] for frame, asked in pairs]
+            whole = 100 * float(np.mean([measure(frame, protocol).mIoU for frame in same]))
+            left = 100 * float(np.mean([measure(frame, protocol).mIoU for frame in control.frames]))
             kept = 100 * left / whole if whole else 100.0
             found.append(Control(control.name, model.name, whole, left, kept))
     return found
@@ -120,37 +125,35 @@ def controls(rows: Sequence[Row], protocol: str) -> list[Control]:
 
 def _lead(table: Table) -> tuple[str, str, float, float] | None:
     """(best model, second, mIoU of the best, its lead) among the models; None without a rival."""
-    ranked = sorted(((float(cells[1] or 0), str(cells[0])) for cells in table.rows), reverse=True)
+    ranked = ranking(table)
     if len(ranked) < 2:
         return None
     (best, first), (next_best, second) = ranked[:2]
     return first, second, best, best - next_best
 
 
-def _curves(models: Sequence[Row], colour: dict[str, str]) -> dict[str, go.Figure]:
-    """The learning curves of the models that have some; a folder with predictions alone has none."""
-    learnt = []
-    for row in models:
-        try:
-            learnt += [row] if len(row.run.curves) else []
-        except RunFolderError as error:
-            log.warning("no curves: %s", error)
+def _charts(models: Sequence[Row], said: Contents, colour: dict[str, str]) -> dict[str, go.Figure]:
+    """The charts that have something to show."""
     figures = {
-        "loss": charts.curves(learnt, "train/loss", "training loss", colour),
-        "val": charts.curves(learnt, "val/mIoU", "mIoU on val (%)", colour, factor=100),
+        "costs": charts.costs(said.comparison, colour),
+        "skills": charts.bars(said.skills, colour),
+        "loss": charts.curves(models, "train/loss", "training loss", colour),
+        "val": charts.curves(models, "val/mIoU", "mIoU on val (%)", colour, factor=100),
     }
+    if said.changes:
+        figures["changes"] = charts.intervals(said.changes, colour)
     return {name: figure for name, figure in figures.items() if figure.data}
 
 
-def _gallery(rows: Sequence[Row], protocol: str, count: int) -> list[Section]:
-    models = [row for row in rows if not row.control]
+def _gallery(rows: Sequence[Row], pair: Sequence[Row], protocol: str, count: int) -> list[Section]:
     if count == 0:
         return []
-    gallery = Gallery(models, protocol)
-    sections: list[Section | None] = [*gallery.by_outcome(count), gallery.disagreements(2 * count)]
-    for model in models:
-        asked = [row for row in rows if row.control and row.run == model.run]
-        sections.append(Gallery([model, *asked], protocol).controls(count) if asked else None)
+    gallery = Gallery(pair, protocol)
+    sections: list[Section | None] = [*gallery.disagreements(2 * count), *gallery.by_outcome(count)]
+    for model in pair:
+        for asked in (row for row in rows if row.control and row.run in model.runs):
+            same = Row(model.name, asked.runs, model.file)
+            sections.append(Gallery([same, asked], protocol).controls(count))
     return [section for section in sections if section is not None]
 
 
@@ -164,12 +167,19 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["figure"] = _figure
     environment.filters["facts"] = _facts
+    environment.filters["number"] = _sorted_by
     return environment
 
 
 def _figure(figure: go.Figure) -> Markup:
     """A figure as JSON; plotly writes it so that no name in it can close the script element around it."""
     return Markup(figure.to_json())
+
+
+def _sorted_by(cell: Cell) -> str | float:
+    """What a cell is sorted by."""
+    value = number(cell)
+    return cell if isinstance(cell, str) else "" if value is None else value
 
 
 def _facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -20,17 +20,8 @@ from typing import Any
 
 import pandas as pd
 
+from sbanet.analysis.prediction_tables import MASKS, PREDICTION_COLUMNS, RunFolderError, read_predictions
 from sbanet.files import image_file_name
-
-PREDICTION_COLUMNS = (
-    "sample_id", "image", "expression", "category", "tags", "split", "dataset", "height", "width",
-    "target_pixels", "network_I", "network_U", "native_I", "native_U", "target_rle", "prediction_rle",
-)  # fmt: skip
-"""The columns of a predictions file; `target_pixels` and both masks are at the image's own (native) size."""
-
-
-class RunFolderError(ValueError):
-    """A run folder lacks a file, or holds one that cannot be read; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +88,45 @@ class Run:
         """The names that `predictions` takes, sorted."""
         return sorted(path.stem for path in (self.folder / "predictions").glob("*.parquet"))
 
-    def predictions(self, file: str = "test") -> pd.DataFrame:
+    def predictions(self, file: str = "test", *, masks: bool = True) -> pd.DataFrame:
         """One predictions file, in its own order; `tags` as tuples.
 
         Args:
             file: the split, or the split and a condition ("test_wrong_sentence").
+            masks: whether to read the columns of `MASKS`; without them the file is read once.
 
         Raises:
             RunFolderError: no such file, a half-written one, one without the columns of the contract, or one
                 with a sample twice.
         """
+        if not masks:
+            return self._measured(file)[1]
+        path, remedy = self._predictions_file(file)
+        return read_predictions(path, PREDICTION_COLUMNS, remedy)[1]
+
+    def samples_key(self, file: str = "test") -> int:
+        """A number that files share which say the same of the same samples; raises as `predictions`."""
+        return self._measured(file)[0]
+
+    def _measured(self, file: str) -> tuple[int, pd.DataFrame]:
+        if file not in self._read:
+            path, remedy = self._predictions_file(file)
+            columns = [column for column in PREDICTION_COLUMNS if column not in MASKS]
+            self._read[file] = read_predictions(path, columns, remedy)
+        return self._read[file]
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[int, pd.DataFrame]]:
+        return {}
+
+    def _predictions_file(self, file: str) -> tuple[Path, str]:
+        """The path, and what to do where there is something wrong with it."""
         path = self.folder / "predictions" / f"{file}.parquet"
         remedy = f"write it with sbanet-evaluate ckpt={self.folder / 'checkpoints' / 'best.ckpt'}"
         if not path.is_file():
             there = ", ".join(self.prediction_files()) or "none"
             raise RunFolderError(f"{path}: no such file (there: {there}); {remedy}")
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{path}: not readable ({error}); {remedy}") from None
-        missing = [column for column in PREDICTION_COLUMNS if column not in frame]
-        if missing or frame.empty:
-            what = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
-            raise RunFolderError(f"{path}: {what}; {remedy}")
-        if not frame["sample_id"].is_unique:
-            twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
-            raise RunFolderError(f"{path}: sample {twice!r} occurs more than once; {remedy}")
-        # A sample without tags may come back as None or as NaN.
-        frame["tags"] = [tuple(tags) if isinstance(tags, Iterable) else () for tags in frame["tags"]]
-        return frame
+        return path, remedy
 
     def thumbnail(self, image: str) -> Path | None:
         """The thumbnail of an image, None where the run kept none."""

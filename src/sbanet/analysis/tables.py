@@ -1,21 +1,16 @@
-"""Tables of scores: which rows, which numbers, and under which protocol; as Markdown and for the terminal.
-
-Cells stay numbers until they are printed, so one table serves the terminal, Markdown and a page that sorts.
-"""
+"""Tables of scores: which rows, which numbers, and under which protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import rich.box
-import rich.table
-from rich.text import Text
 
 from sbanet.analysis.groups import Grouping
 from sbanet.analysis.rows import Row
+from sbanet.analysis.table import Cell, Column, Mean, Table
 from sbanet.scores import THRESHOLDS, Scores, score
 
 PROTOCOLS = {
@@ -24,102 +19,8 @@ PROTOCOLS = {
 }
 """The two ways of measuring, and what a caption says of them."""
 
-Cell = str | float | int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its title, how its numbers are written, and which end is better.
-
-    Attributes:
-        title: the heading; units belong in it.
-        form: a format specification ("{:.2f}").
-        better: 1 where more is better, -1 where less is, 0 where neither.
-    """
-
-    title: str
-    form: str = "{}"
-    better: int = 0
-
-    def text(self, cell: Cell) -> str:
-        """A cell as it is printed; "-" where there is no value."""
-        return "-" if cell is None else cell if isinstance(cell, str) else self.form.format(cell)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A finished table; cells stay numbers until they are printed.
-
-    Attributes:
-        title: one line.
-        note: protocol, split and what else a reader must know to quote a number.
-        columns: one a cell of each row.
-        rows: the cells.
-        controls: positions of the rows that do not compete for the best value.
-    """
-
-    title: str
-    note: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    controls: frozenset[int] = field(default_factory=frozenset)
-
-    def best(self, column: int) -> frozenset[int]:
-        """The rows with the column's best value as printed; none where there is nothing to compare."""
-        better, column_ = self.columns[column].better, self.columns[column]
-        values = {
-            row: float(column_.text(cells[column]))
-            for row, cells in enumerate(self.rows)
-            if row not in self.controls and isinstance(cells[column], (int, float))
-        }
-        if not better or len(values) < 2:
-            return frozenset()
-        top = max(values.values(), key=lambda value: better * value)
-        return frozenset(row for row, value in values.items() if value == top)
-
-    def is_text(self, column: int) -> bool:
-        """Whether a column holds words; numbers are set to the right."""
-        return any(isinstance(cells[column], str) for cells in self.rows)
-
-    def markdown(self) -> str:
-        """A GitHub table under its title and note, the best values in bold."""
-        lines = [f"### {self.title}", "", self.note, ""]
-        lines.append("| " + " | ".join(_cell(column.title) for column in self.columns) + " |")
-        lines.append("|" + "|".join("---" if self.is_text(i) else "--:" for i in range(len(self.columns))) + "|")
-        best = [self.best(column) for column in range(len(self.columns))]
-        for row, cells in enumerate(self.rows):
-            texts = [_cell(column.text(cell)) for column, cell in zip(self.columns, cells, strict=True)]
-            bold = [f"**{text}**" if row in best[i] else text for i, text in enumerate(texts)]
-            lines.append("| " + " | ".join(bold) + " |")
-        return "\n".join(lines) + "\n"
-
-    def rich(self) -> rich.table.Table:
-        """For the terminal, the best values in bold."""
-        table = rich.table.Table(
-            title=self.title,
-            caption=self.note,
-            title_justify="left",
-            caption_justify="left",
-            box=rich.box.SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
-        )
-        for index, column in enumerate(self.columns):
-            # Numbers stay whole in a narrow terminal: their titles go over two lines, and names wrap first.
-            words = self.is_text(index)
-            title = Text(column.title if words else column.title.replace(" ", "\n"))
-            table.add_column(title, justify="left" if words else "right", no_wrap=not words)
-        best = [self.best(column) for column in range(len(self.columns))]
-        for row, cells in enumerate(self.rows):
-            style = "dim" if row in self.controls else ""
-            table.add_row(
-                *(
-                    Text(column.text(cell), style="bold" if row in best[i] else "")
-                    for i, (column, cell) in enumerate(zip(self.columns, cells, strict=True))
-                ),
-                style=style,
-            )
-        return table
+SHOWN = (0.5, 0.7, 0.9)
+"""The X of the Pr@X that tables show."""
 
 
 def measure(predictions: pd.DataFrame, protocol: str, thresholds: Sequence[float] = THRESHOLDS) -> Scores:
@@ -133,9 +34,14 @@ def measure(predictions: pd.DataFrame, protocol: str, thresholds: Sequence[float
     Raises:
         ValueError: an unknown protocol, or what `sbanet.scores.score` refuses.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol: got {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
+    _known(protocol)
     return score(predictions[f"{protocol}_I"], predictions[f"{protocol}_U"], thresholds)
+
+
+def measured(row: Row, protocol: str, thresholds: Sequence[float] = THRESHOLDS) -> list[Scores]:
+    """The scores of each seed of a row; raises as `measure` does."""
+    _known(protocol)
+    return [score(*counts, thresholds) for counts in row.counts(protocol)]
 
 
 def summary(predictions: Mapping[str, pd.DataFrame], protocol: str = "network") -> dict[str, Any]:
@@ -151,38 +57,50 @@ def summary(predictions: Mapping[str, pd.DataFrame], protocol: str = "network") 
     return {"models": {name: measure(frame, protocol).as_dict() for name, frame in predictions.items()}}
 
 
-def comparison(rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = (0.5, 0.7, 0.9)) -> Table:
-    """One line a row: what it scores (in percent) and what it costs.
+def comparison(
+    rows: Sequence[Row], protocol: str = "network", thresholds: Sequence[float] = SHOWN, baseline: Row | None = None
+) -> Table:
+    """One line a row: what it scores (in percent, mean and standard deviation over its seeds) and what it costs.
 
     Args:
         rows: models, then controls, in the order of the table.
         protocol: `network` or `native`.
         thresholds: the X of the Pr@X columns.
+        baseline: the row that a column of changes is against.
     """
     titles = ("mIoU", "oIoU", *(f"Pr@{threshold:g}" for threshold in thresholds))
+    every = [measured(row, protocol, thresholds) for row in rows]
+    means = [{title: _over_seeds(scores, title) for title in titles} for scores in every]
+    seeded = any(len(row.runs) > 1 for row in rows)
+    reference = None if baseline is None else means[[row.name for row in rows].index(baseline.name)]["mIoU"].value
     columns = (
         Column("Model"),
+        *([Column("Seeds")] if seeded else []),
         *(Column(title, "{:.2f}", 1) for title in titles),
+        *([Column("Change of mIoU", "{:+.2f}")] if reference is not None else []),
         Column("Params (M)", "{:.2f}"),
         Column("Mult-adds (G)", "{:.2f}"),
         Column("Train images/s", "{:.0f}"),
     )
-    measured = [measure(row.predictions, protocol, thresholds) for row in rows]
-    cells = []
-    for row, scores in zip(rows, measured, strict=True):
-        values = scores.as_dict()
-        cells.append((row.name, *(100 * values[title] for title in titles), *_costs(row)))
-    note = _note(rows, protocol, "in percent")
-    empty = {row.name: scores.empty for row, scores in zip(rows, measured, strict=True) if scores.empty}
-    if empty:
-        note += " Nothing to find and nothing found, counted as IoU 0: " + _listed(empty) + "."
+    cells: list[tuple[Cell, ...]] = []
+    for row, mean in zip(rows, means, strict=True):
+        change = [] if reference is None else [None if row is baseline else mean["mIoU"].value - reference]
+        seeds = [len(row.runs)] if seeded else []
+        cells.append((row.name, *seeds, *(mean[title] for title in titles), *change, *_costs(row)))
+    note = _note(rows, protocol, "in percent, mean ± standard deviation over the seeds" if seeded else "in percent")
+    if baseline is not None:
+        note += f" Changes are against {baseline.name}."
+    empty = {row.name: max(one.empty for one in scores) for row, scores in zip(rows, every, strict=True)}
+    if any(empty.values()):
+        some = {name: count for name, count in empty.items() if count}
+        note += " Nothing to find and nothing found, counted as IoU 0: " + _listed(some) + "."
     return Table("Comparison", note, columns, tuple(cells), controls_of(rows))
 
 
 def breakdown(
     rows: Sequence[Row], grouping: Grouping, title: str, protocol: str = "network", metric: str = "mIoU"
 ) -> Table:
-    """One line a group, one column a row: where each model is strong.
+    """One line a group, one column a row: where each model is strong, on average over its seeds.
 
     Args:
         rows: what to compare; the groups, their order and n are those of the first.
@@ -194,33 +112,46 @@ def breakdown(
     Raises:
         ValueError: an unknown metric or protocol.
     """
-    groups = [grouping(row.predictions) for row in rows]
+    _known(protocol)
+    first = grouping(rows[0].predictions)
+    groups = [first if row.same_samples(rows[0]) else grouping(row.predictions) for row in rows]
+    distinct = {id(members): members for members in groups}
     columns = (Column(title), Column("n"), *(Column(row.name, "{:.1f}") for row in rows))
+    counts = [row.counts(protocol) for row in rows]
     cells: list[tuple[Cell, ...]] = []
-    for group in groups[0].order:
-        values = []
-        for row, members in zip(rows, groups, strict=True):
-            positions = members.rows(group)
-            values.append(_percent(row.predictions.iloc[positions], protocol, metric) if len(positions) else None)
-        cells.append((group, len(groups[0].rows(group)), *values))
+    for group in first.order:
+        positions = {key: members.rows(group) for key, members in distinct.items()}
+        values: list[Cell] = []
+        for seeds, members in zip(counts, groups, strict=True):
+            chosen = positions[id(members)]
+            parts = [score(inter[chosen], union[chosen]) for inter, union in seeds] if len(chosen) else []
+            values.append(_over_seeds(parts, metric).value if parts else None)
+        cells.append((group, len(positions[id(first)]), *values))
     return Table(f"{metric} by {title.lower()}", _note(rows, protocol, "in percent"), columns, tuple(cells))
 
 
-def _percent(predictions: pd.DataFrame, protocol: str, metric: str) -> float:
-    values = measure(predictions, protocol).as_dict()
-    if metric not in values:
-        raise ValueError(f"metric: got {metric!r}, expected one of {', '.join(values)}")
-    return 100 * values[metric]
+def _known(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol: got {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
+
+
+def _over_seeds(scores: Sequence[Scores], metric: str) -> Mean:
+    """A metric in percent."""
+    values = [one.as_dict() for one in scores]
+    if metric not in values[0]:
+        raise ValueError(f"metric: got {metric!r}, expected one of {', '.join(values[0])}")
+    return Mean.of([100 * value[metric] for value in values])
 
 
 def _costs(row: Row) -> tuple[Cell, Cell, Cell]:
     """Parameters (millions), multiply-adds (billions), training images a second; a control repeats none."""
     facts = {} if row.control else row.run.facts
-    parameters, adds, speed = (facts.get(key) for key in ("parameters", "multiply_adds", "train_images_per_second"))
+    parameters, adds = facts.get("parameters"), facts.get("multiply_adds")
+    speeds = [speed for run in row.runs if (speed := run.facts.get("train_images_per_second")) is not None]
     return (
         parameters / 1e6 if parameters is not None else None,
         adds / 1e9 if adds is not None else None,
-        speed,
+        float(np.mean(speeds)) if speeds and not row.control else None,
     )
 
 
@@ -230,8 +161,8 @@ def _note(rows: Sequence[Row], protocol: str, unit: str) -> str:
     split = ", ".join(map(str, first["split"].unique()))
     dataset = ", ".join(map(str, first["dataset"].unique()))
     note = f"{dataset}, {split}, {len(first):,} expressions; {unit}; protocol {protocol}: {PROTOCOLS[protocol]}."
-    samples = set(first["sample_id"])
-    others = [row for row in rows if set(row.predictions["sample_id"]) != samples]
+    key = rows[0].run.samples_key(rows[0].file)
+    others = [row for row in rows if not row.covers(first, key)]
     if any(not row.control for row in others):
         counts = {row.name: len(row.predictions) for row in rows if not row.control}
         note += f" NOT COMPARABLE, the rows cover different samples: {_listed(counts)}."
@@ -248,7 +179,3 @@ def _listed(counts: Mapping[str, int]) -> str:
 def controls_of(rows: Sequence[Row]) -> frozenset[int]:
     """The positions of the controls among some rows, for `Table.controls`."""
     return frozenset(index for index, row in enumerate(rows) if row.control)
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -14,28 +14,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-NEUTRAL_KEYS = (
-    "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
-    "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
-    "callbacks.best.every_minutes", "callbacks.best.agree_every_n_steps", "callbacks.best.stop_signals",
-)  # fmt: skip
-"""Where and how a run computes, not what: with all that lies below them, these keys change no result."""
+from sbanet.run_identity import changes_results
 
 LONGEST = 120
 """Letters of a run id; a folder's name may have 255."""
 
 _KEY = re.compile(r"[A-Za-z0-9]+([._/][A-Za-z0-9]+)*")
 _VALUE = re.compile(r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*")
-
-
-def changes_results(key: str) -> bool:
-    """Whether a run with another value of a config key is another run.
-
-    Args:
-        key: dotted (`trainer.devices`), or a config group (`logger`, `hydra/launcher`).
-    """
-    dotted = key.partition("@")[0].replace("/", ".")
-    return not any(dotted == neutral or dotted.startswith(f"{neutral}.") for neutral in NEUTRAL_KEYS)
 
 
 def run_id(task_overrides: Sequence[str]) -> str:
