@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sbanet.analysis.significance import Bootstrap, Change, Counts, bootstrap, holm, least_change
+from sbanet.analysis.significance import Bootstrap, Change, Counts, bootstrap, holm, least_change, t_quantile
 from sbanet.scores import score
 
 
@@ -109,6 +109,13 @@ def test_least_change_is_where_the_t_test_turns() -> None:
         4.302653 * np.std([0.61, 0.62, 0.64], ddof=1) * (4 / 3) ** 0.5
     )
     assert least_change([0.6], [0.7]) is None
+
+
+def test_quantiles_are_those_of_scipy() -> None:
+    for freedom in [*range(1, 12), 30, 101]:
+        for probability in (0.5, 0.9, 0.975, 0.9995):
+            expected = stats.t.ppf(probability, freedom)
+            assert t_quantile(probability, freedom) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

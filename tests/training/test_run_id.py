@@ -31,7 +31,7 @@ from sbanet.training.run_id import LONGEST, changes, run_id
 )
 def test_names_can_be_read(overrides: list[str], name: str) -> None:
     assert run_id(overrides) == name
-    assert run_id(overrides_in(name) or []) == name
+    assert run_id([*(overrides_in(name) or []), "name=x"]) == name  # beside a name, an experiment is told too
 
 
 def test_a_digest_is_not_read_back() -> None:
