@@ -167,7 +167,7 @@ class ReferringSegmentation(L.LightningModule):
         """The means over all ranks' parts of a batch, at the steps that are logged; at others, this rank's values."""
         values = torch.stack([term.detach() for term in terms.values()])
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            values = self.trainer.strategy.reduce(values, reduce_op="mean")  # type: ignore[assignment]
+            values = self.trainer.strategy.reduce(values, reduce_op="mean")
         return dict(zip(terms, values, strict=True))
 
     def _evaluate(self, batch: Batch) -> EvalOutput:
