@@ -54,7 +54,7 @@ def demo_folder(train_tiny: Train, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "scenes").mkdir()
     for name in ("my.png", "scenes/1.tif", "scenes/2.jpg"):
         Image.fromarray(np.full((50, 70, 3), 90, np.uint8)).save(folder / name)
-    note_job(JobRecord(name="seed-1", folder=str(folder / "runs" / "aeroscenes_sbanet" / "seed-1"), status="finished"))
+    note_job(JobRecord(name="seed-1", folder=str(folder / "runs" / "ablation_modules" / "seed-1"), status="finished"))
     torch.save({"model": lavt()}, folder / "RMSIN.pth")
     return folder
 

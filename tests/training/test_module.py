@@ -75,7 +75,9 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
     task.logged = logged  # type: ignore[assignment]
     task.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
     task.log_dict = lambda values, **_: logged.update(values)  # type: ignore[method-assign, assignment]
-    task.trainer = SimpleNamespace(testing=True, callback_metrics={"val/mIoU": torch.tensor(0.5)})  # type: ignore[assignment]
+    task.trainer = SimpleNamespace(  # type: ignore[assignment]
+        testing=True, callback_metrics={"val/mIoU": torch.tensor(0.5)}, global_step=0, log_every_n_steps=10
+    )
     return task
 
 
@@ -204,6 +206,23 @@ def test_two_channels_learn_as_their_difference(masks: Tensor) -> None:
         torch.testing.assert_close(task.training_step(batch_of(masks), 0), expected)
         torch.testing.assert_close(task.logged["train/loss"], expected)
         assert task.logged["optim/lr"] == 0.5
+
+
+@pytest.mark.parametrize(("step", "logged"), [(8, False), (9, True), (10, False), (19, True)])
+def test_the_loss_that_is_logged_is_that_of_all_ranks(masks: Tensor, step: int, logged: bool) -> None:
+    task = task_of(torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(2)))
+    task.optimizers = lambda: SimpleNamespace(param_groups=[{"lr": 0.1}])  # type: ignore[method-assign, assignment]
+    asked = []
+
+    def reduce(values: Tensor, reduce_op: str) -> Tensor:
+        asked.append(reduce_op)
+        return values + 1  # the other rank is worse
+
+    task.trainer.global_step = step  # type: ignore[misc]
+    task.trainer.strategy = SimpleNamespace(reduce=reduce)  # type: ignore[misc, assignment]
+    own = task.training_step(batch_of(masks), 0)
+    assert asked == ["mean"] * logged
+    assert task.logged["train/loss"] == task.logged["train/bce"] == own.detach() + logged
 
 
 def test_randomness_is_a_function_of_the_place_in_the_run() -> None:
