@@ -29,8 +29,9 @@ setup: $(ENVIRONMENT) ## make the environment, unless the active one runs this c
 demo: $(ENVIRONMENT) ## train two models on drawn scenes, compare them, write runs/demo/index.html
 	$(PYTHON) -m sbanet.demo
 
-sweep: $(ENVIRONMENT) ## train SBANet and it without each of its modules, three seeds each; again: only what is missing
+sweep: $(ENVIRONMENT) ## train SBANet and it without each of its modules, three seeds each, and compare; again: what is missing
 	$(PYTHON) -m sbanet.train -m experiment=ablation_modules recipe=aeroscenes_short sweep.parallel=2
+	$(PYTHON) -m sbanet.report runs/ablation_modules baseline=variant=sbanet format=html,markdown out=runs/ablation_modules/report.html
 
 test: $(ENVIRONMENT) ## run the tests that take seconds
 	$(PYTEST)
