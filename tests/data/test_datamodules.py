@@ -238,6 +238,14 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(tiny_data):
         as_rank(tiny_data(), 0, 3).train_dataloader()
 
 
+@pytest.mark.parametrize(("ranks", "advice"), [(4, "at most 3, or fewer"), (13, "choose fewer")])
+def test_a_split_that_is_too_small_for_the_ranks_is_refused(tiny_data, ranks, advice):
+    data = tiny_data(eval_batch_size=5)
+    with pytest.raises(ConfigError, match=rf"eval_batch_size=5: the split test has 12 samples, .*{advice} devices"):
+        as_rank(data, 0, ranks).test_dataloader()
+    assert len(as_rank(data, 2, 3).test_dataloader()) == 1
+
+
 def test_evaluation_is_neither_shuffled_nor_augmented(tiny_data):
     data = tiny_data(augmentation=[A.RandomBrightnessContrast(p=1.0)], image_size=32)
     recorder = Recorder()

@@ -165,9 +165,20 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         return self.eval_dataloader(self.test_split)
 
     def eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        """The evaluation batches of any split on this rank, that of training not augmented."""
+        """The evaluation batches of any split on this rank, that of training not augmented.
+
+        Raises:
+            ConfigError: there are fewer of them than ranks.
+        """
         trainer = self._trainer()
         samples = self.samples(split)
+        if len(samples) <= self.eval_batch_size * (trainer.world_size - 1):
+            most = (len(samples) - 1) // (trainer.world_size - 1)
+            advice = f"at most {most}, or " if most else ""
+            raise ConfigError(
+                f"data.eval_batch_size={self.eval_batch_size}: the split {split} has {len(samples)} samples, not a "
+                f"batch for each of {trainer.world_size} ranks; choose {advice}fewer devices"
+            )
         if split == "train":
             samples = Samples(samples.dataset, samples.records, self._transform(()))
         batches = EvalBatches(
