@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ class Sweep:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder / "runs" / "swept"
+        self.started: list[subprocess.Popen[str]] = []
         self.arguments = [
             sys.executable, "-m", "sbanet.train", "--multirun", "name=swept", f"paths.runs={folder / 'runs'}",
             f"paths.cache={cache}", *TINY, "trainer.max_epochs=1", "callbacks.pictures=null",
@@ -39,13 +41,17 @@ class Sweep:
         }  # fmt: skip
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*self.arguments, *overrides],
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # tests that run in the background of a shell ignore Ctrl-C, and what they start would as well
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        self.started.append(process)
+        return process
 
     def run(self, *overrides: str) -> tuple[int, str]:
         process = self.start(*overrides)
@@ -82,8 +88,12 @@ def alive(cmdline: Path) -> bool:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, scene_cache: Path) -> Sweep:
-    return Sweep(tmp_path, scene_cache)
+def sweep(tmp_path: Path, scene_cache: Path) -> Iterator[Sweep]:
+    sweep = Sweep(tmp_path, scene_cache)
+    yield sweep
+    for process in sweep.started:
+        process.terminate()  # nothing where it has ended, as it should
+        process.wait()
 
 
 def said_of(sweep: Sweep, seed: int) -> str:
