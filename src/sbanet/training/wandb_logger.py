@@ -107,6 +107,8 @@ class WandbRun(WandbLogger):
 
         for mode in ("online", "offline") if self.mode == "online" else (self.mode,):
             try:
+                if mode != "online":  # else W&B's counting of who uses tables and artifacts asks its server
+                    wandb.setup(wandb.Settings(mode=mode))
                 self._experiment = wandb.init(**self._wandb_init | {"mode": mode})
                 self.mode = mode
                 for handler in logging.getLogger("wandb").handlers:  # its own log, in a folder that may be full
