@@ -20,6 +20,8 @@ from sbanet.training.module import ReferringSegmentation
 from tests import killing
 from tests.tiny_run import TINY, Train
 
+from .conftest import disk_of
+
 ANYWHERE = (
     "callbacks.best.every_minutes=1e-9",
     "callbacks.best.agree_every_n_steps=1",  # a checkpoint before each step
@@ -149,15 +151,8 @@ def test_validation_between_the_parts_of_a_step_is_refused(train_tiny: Train, tm
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a filesystem of 8 MB: of a run, the first checkpoints fit."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a filesystem")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk_of("8m", tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +20,8 @@ from sbanet.training.wandb_logger import WandbRun, closing
 from tests import killing
 from tests.offline_wandb import exit_codes, history, runs, settled, summary
 from tests.tiny_run import TINY, Train
+
+from .conftest import disk_of
 
 pytestmark = pytest.mark.usefixtures("process_settings")
 
@@ -245,15 +246,8 @@ def test_a_run_that_is_killed_has_each_step_once(scene_cache: Path, tmp_path: Pa
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder for W&B of 100 kB: the start of a run fits, its pictures do not."""
-    folder = tmp_path / "run" / "wandb"
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a filesystem")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk_of("100k", tmp_path / "run" / "wandb") as folder:
+        yield folder
 
 
 @pytest.mark.slow
