@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 NEUTRAL_KEYS = (
-    "hydra", "logger", "paths", "resume", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
+    "hydra", "logger", "paths", "resume", "slurm", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
     "callbacks.best.every_minutes", "callbacks.best.agree_every_n_steps", "callbacks.best.stop_signals",
 )  # fmt: skip

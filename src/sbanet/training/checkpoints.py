@@ -55,7 +55,7 @@ class RunCheckpoints(ModelCheckpoint):
       or bad, replaces the best.
 
     A training that was asked to stop saves before its next step and exits with `RUN_AGAIN`. A validation that has
-    begun is finished first: half a validation cannot be continued.
+    begun is finished first: half a validation cannot be continued. A test has nothing to save, and ends at once.
 
     Args:
         dirpath: the run's folder of checkpoints.
@@ -89,6 +89,7 @@ class RunCheckpoints(ModelCheckpoint):
         self.agree_every_n_steps = agree_every_n_steps
         self.signals = StopSignals(stop_signals)
         self._saved_at = 0.0
+        self._began_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to listen to signals: Lightning has taken SIGTERM for itself until here.
@@ -100,7 +101,7 @@ class RunCheckpoints(ModelCheckpoint):
         require_whole_steps(trainer)
         self.signals.watch()
         self._saved_at = time.monotonic()
-        self._last_global_step_saved = trainer.global_step  # what training goes on from
+        self._last_global_step_saved = self._began_at = trainer.global_step  # what training goes on from
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -129,6 +130,11 @@ class RunCheckpoints(ModelCheckpoint):
             # Lightning kills the first rank where another one ends with an error
             raise SystemExit(RUN_AGAIN if trainer.is_global_zero else 0)
 
+    @property
+    def trained_any(self) -> bool:
+        """Whether this process has come further than the checkpoint that it went on from."""
+        return self._began_at is not None and self._last_global_step_saved > self._began_at
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save where nothing validates."""
         super().on_train_epoch_end(trainer, pl_module)
@@ -145,6 +151,26 @@ class RunCheckpoints(ModelCheckpoint):
         """Save what was learned after the last validation."""
         super().on_train_end(trainer, pl_module)
         self._save_what_is_last(trainer)
+        self.signals.unwatch()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen again, for the test."""
+        self.signals.watch()
+
+    def on_test_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop if someone asked.
+
+        Raises:
+            SystemExit: a signal asked the test to stop; with `RUN_AGAIN`.
+        """
+        if self.signals.received is not None:
+            logger.warning("stopped in the test; the same command begins it anew")
+            raise SystemExit(RUN_AGAIN)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen no longer."""
         self.signals.unwatch()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

@@ -26,14 +26,7 @@ class StopSignals:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        known = {one.name: one for one in signal.valid_signals() if isinstance(one, signal.Signals)}
-        catchable = known.keys() - {"SIGKILL", "SIGSTOP"}
-        names = list(names)
-        if unknown := [name for name in names if name not in catchable]:
-            raise ConfigError(
-                f"stop_signals: got {', '.join(map(str, unknown))}; expected names of {', '.join(sorted(catchable))}"
-            )
-        self.signals = [known[name] for name in names]
+        self.signals = signals_named(names, "stop_signals")
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -53,3 +46,23 @@ class StopSignals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.received = signal.Signals(number)
+
+
+def signals_named(names: Iterable[str], key: str) -> list[signal.Signals]:
+    """The signals of some names, such as `SIGTERM`.
+
+    Args:
+        names: that a config has.
+        key: where it has them.
+
+    Raises:
+        ConfigError: a name that this system does not know, or a signal that cannot be caught.
+    """
+    known = {one.name: one for one in signal.valid_signals() if isinstance(one, signal.Signals)}
+    catchable = known.keys() - {"SIGKILL", "SIGSTOP"}
+    names = list(names)
+    if unknown := [name for name in names if name not in catchable]:
+        raise ConfigError(
+            f"{key}: got {', '.join(map(str, unknown))}; expected names of {', '.join(sorted(catchable))}"
+        )
+    return [known[name] for name in names]

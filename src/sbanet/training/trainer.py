@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from sbanet.config.resolvers import multiplies_bfloat16
 from sbanet.errors import ConfigError
 from sbanet.training.checkpoints import WholeCheckpoints
+from sbanet.training.slurm import cluster_environment
 
 logger = logging.getLogger(__name__)
 _LIGHTNING_SAYS = logging.getLogger("lightning.pytorch.utilities.rank_zero")
@@ -52,9 +53,11 @@ def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: An
         options: further arguments of the trainer.
 
     Raises:
-        ConfigError: the trainer cannot be had on this machine (no GPU, too few devices), or so configured.
+        ConfigError: the trainer cannot be had on this machine (no GPU, too few devices), in this job of SLURM, or so
+            configured.
     """
     hide_notices()
+    environment = cluster_environment(node)
     try:
         trainer: L.Trainer = instantiate(
             node,
@@ -62,7 +65,7 @@ def build_trainer(node: DictConfig, *, callbacks: Sequence[Callback], logger: An
             logger=logger,
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), *([environment] if environment else [])],
             **options,
         )
     except InstantiationException as error:
@@ -92,6 +95,7 @@ def hide_notices() -> None:
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # those that are frozen
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system but is not used")
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
