@@ -1,7 +1,8 @@
-"""`sbanet-sweep status` and `sync`."""
+"""`sbanet-sweep status`, `retry` and `sync`."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,56 @@ def test_a_folder_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         main(["status", str(tmp_path)])
     assert "no sweep.json; expected the folder of a sweep" in capsys.readouterr().err
+
+
+def test_what_did_not_finish_is_launched_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted(tmp_path, 1, "finished")
+    noted(tmp_path, 3, "interrupted")
+    record = noted(tmp_path, 2, "failed")
+    record.launch = ["--config-name", "train", "hydra/launcher=slurm"]
+    note_job(record)
+    called: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        called.append(command[1:])
+        return subprocess.CompletedProcess(command, len(called) - 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit, match="1"):  # the second one failed once more
+        main(["retry", str(tmp_path), "hydra.launcher.mem_gb=64"])
+    job = ["-m", "sbanet.train", "--multirun"]
+    overrides = ["experiment=a", "note=it's [new]"]
+    assert called == [
+        [*job, *overrides, "seed=3", "hydra.launcher.mem_gb=64"],
+        [*job, *record.launch, *overrides, "seed=2", "hydra.launcher.mem_gb=64"],
+    ]
+
+
+def test_a_retry_makes_no_other_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noted(tmp_path, 1, "failed")
+    with pytest.raises(SystemExit):
+        main(["retry", str(tmp_path), "data.batch_size=8"])
+    assert "data.batch_size=8: makes other runs; expected overrides of Hydra" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["status", str(tmp_path), "hydra.launcher.mem_gb=64"])
+    assert "status takes no overrides" in capsys.readouterr().err
+
+
+def test_runs_of_a_batch_script_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    for seed, job in ((1, "7_1"), (2, None)):
+        (tmp_path / f"seed-{seed}").mkdir()
+        facts = {"run_id": f"seed-{seed}", "changes": f"seed={seed}", "status": "failed", "slurm_job": job}
+        (tmp_path / f"seed-{seed}" / "run.json").write_text(json.dumps(facts))
+    main(["status", str(tmp_path)])
+    output = capsys.readouterr().out
+    assert "1 failed\n" in output
+    assert "no SLURM answers here" in output
+    with pytest.raises(SystemExit):
+        main(["retry", str(tmp_path)])
+    assert "7_1: submitted by a script; submit it once more" in capsys.readouterr().err
 
 
 STARTS = {

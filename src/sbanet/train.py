@@ -21,6 +21,7 @@ from sbanet.data.datamodules import ReferringDataModule
 from sbanet.resuming import continue_from
 from sbanet.sweeps.multirun import Jobs, in_multirun, is_a_further_rank, stopping
 from sbanet.sweeps.record import FINISHED, SKIPPED
+from sbanet.sweeps.standing import standings
 from sbanet.sweeps.table import job_table
 from sbanet.training.agreement import AgreeingRanks
 from sbanet.training.complexity import count_multiply_adds, count_parameters
@@ -29,6 +30,7 @@ from sbanet.training.predictions import PredictionTable
 from sbanet.training.run_folder import RunFolder
 from sbanet.training.run_id import changes, register_resolvers
 from sbanet.training.signals import RUN_AGAIN
+from sbanet.training.slurm import going_back, job_id
 from sbanet.training.throughput import Throughput
 from sbanet.training.trainer import build_trainer
 from sbanet.training.wandb_logger import WandbRows, closing, wandb_runs
@@ -55,7 +57,7 @@ def main() -> None:
     with stopping(jobs):
         task()
     if records := jobs.finish():
-        console().print(job_table(records))
+        console().print(job_table(records, standings(records)))
         if any(record.status not in (FINISHED, SKIPPED) for record in records):
             sys.exit(1)
 
@@ -108,10 +110,11 @@ def train(cfg: DictConfig) -> dict[str, float]:
         parameters=parameters,
         multiply_adds=multiply_adds,
         resume=cfg.resume,
+        slurm_job=job_id(),
         **command_line(),
     )
     runs = wandb_runs(trainer.loggers)
-    with closing(runs), failure_noted(folder):
+    with going_back(trainer, cfg.slurm.requeue_after), closing(runs), failure_noted(folder):
         last = continue_from(folder, trainer, config, cfg.resume)
         for run in runs:
             run.begin(facts, folder.metrics)

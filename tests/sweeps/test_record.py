@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sbanet.sweeps.multirun import outcome
-from sbanet.sweeps.record import JobRecord, first_error, job_lock, note_job, read_records, status_now
+from sbanet.sweeps.record import JobRecord, first_error, note_job, read_records
+from sbanet.sweeps.standing import standings
 from sbanet.sweeps.table import changes, job_table
 from sbanet.training.run_folder import RunFolder
 
@@ -79,14 +80,5 @@ def test_a_job_is_told_by_what_it_changes(tmp_path: Path) -> None:
     jobs = [JobRecord(name=f"n{seed}", folder=str(gone), overrides=["experiment=a", f"seed={seed}"]) for seed in (1, 2)]
     assert [changes(job, jobs) for job in jobs] == ["seed=1", "seed=2"]
     assert changes(jobs[0], jobs[:1]) == "n1"
-    assert job_table(jobs).row_count == 2
+    assert job_table(jobs, standings(jobs)).row_count == 2
     assert not gone.exists()  # who only looks makes no folder
-
-
-def test_a_job_whose_sweep_is_gone_was_killed(tmp_path: Path) -> None:
-    job = JobRecord(name="a", folder=str(tmp_path))
-    assert status_now(job) == "killed"
-    with job_lock(tmp_path):
-        assert status_now(job) == "running"
-    job.status = "failed"
-    assert status_now(job) == "failed"

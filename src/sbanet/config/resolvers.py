@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from omegaconf import ListConfig, OmegaConf
 
 BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
@@ -44,7 +47,26 @@ def coarsest_grid(image_size: int) -> ListConfig:
     return ListConfig([-(-image_size // COARSEST_STRIDE)] * 2)
 
 
+def gpus_per_node(accelerator: str, devices: Any) -> int | None:
+    """What a job asks a cluster for; `auto` is a GPU there, though the login node may have none.
+
+    Args:
+        accelerator: Lightning's argument.
+        devices: a node's ranks.
+
+    Returns:
+        None where it computes on processors.
+    """
+    return None if accelerator == "cpu" or not isinstance(devices, int) else devices
+
+
+def of_first_rank(value: str) -> str | None:
+    """A value for the first of a run's ranks, None for those beside it that torchrun or srun started."""
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    return value if rank == "0" else None
+
+
 def register_resolvers() -> None:
-    """Make `${fast_precision:cpu}`, `${on_gpu:cpu}` and `${coarsest_grid:480}` known to OmegaConf."""
-    for resolver in (fast_precision, on_gpu, coarsest_grid):
+    """Make `${fast_precision:cpu}`, `${on_gpu:cpu}`, `${coarsest_grid:480}` and so on known to OmegaConf."""
+    for resolver in (fast_precision, on_gpu, coarsest_grid, gpus_per_node, of_first_rank):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -11,22 +11,20 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from sbanet.config.arguments import guess_arguments
 from sbanet.errors import ConfigError
+from sbanet.sweeps.jobs import job_command, launch_arguments, scores_of_finished, task_overrides
 from sbanet.sweeps.process_tree import ProcessTree
 from sbanet.sweeps.record import (
     FAILED,
@@ -46,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 POLL = 0.2
 """Seconds between two looks at the jobs that run."""
-
-OF_THE_SWEEP = ("hydra.mode", "hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra.run", "hydra.callbacks")
-"""Hydra's own settings that a single job must not be given."""
 
 
 def in_multirun() -> bool:
@@ -100,7 +95,9 @@ class Jobs:
             Its scores; empty if it failed, or goes on beside others.
         """
         folder = RunFolder(HydraConfig.get().runtime.output_dir)
-        record = JobRecord(name=folder.path.name, folder=str(folder.path), overrides=list(task_overrides()))
+        record = JobRecord(
+            name=folder.path.name, folder=str(folder.path), overrides=task_overrides(), launch=launch_arguments()
+        )
         # decided here, once, for all ranks
         if cfg.resume is True and (scores := scores_of_finished(folder, cfg)) is not None:
             self._note(record, SKIPPED)
@@ -173,16 +170,6 @@ class Jobs:
         logger.log(level, "%s: %s%s", record.name, status, f" ({error})" if error else "")
 
 
-def scores_of_finished(folder: RunFolder, cfg: DictConfig) -> dict[str, float] | None:
-    """The scores of a job that has nothing to do; one whose config or folder is damaged says so itself."""
-    try:
-        config = OmegaConf.to_container(cfg, resolve=True)
-        assert isinstance(config, dict)
-        return folder.scores_of_finished({str(key): value for key, value in config.items()})
-    except (OmegaConfBaseException, ConfigError):
-        return None
-
-
 def places(parallel: Any) -> int:
     """How many jobs may run side by side.
 
@@ -212,31 +199,6 @@ def outcome(code: int, folder: RunFolder, error: str) -> tuple[str, str | None]:
     if status == RUNNING:  # it was killed, so it is said for it
         folder.finish(FAILED, error=f"{how}; {error}")
     return FAILED, f"{how}; {error}"
-
-
-def job_command(folder: Path) -> list[str]:
-    """The command of the job that Hydra is at, in RUN mode."""
-    choices = HydraConfig.get()
-    own = [
-        source.path for source in choices.runtime.config_sources if source.provider == "command-line"
-    ]  # of --config-dir
-    directories = ["--config-dir", own[0]] if own else []
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [
-        sys.executable, "-m", "sbanet.train", "--config-name", str(choices.job.config_name), *directories,
-        *task_overrides(), *hydra_overrides(), f"hydra.run.dir='{quoted}'",
-    ]  # fmt: skip
-
-
-def task_overrides() -> list[str]:
-    """The overrides of the job that Hydra is at."""
-    return list(HydraConfig.get().overrides.task)
-
-
-def hydra_overrides() -> list[str]:
-    """The overrides of Hydra itself that concern a job as well."""
-    given = HydraConfig.get().overrides.hydra
-    return [o for o in given if not o.lstrip("+~").replace("/", ".").startswith(OF_THE_SWEEP)]
 
 
 @contextmanager

@@ -7,13 +7,17 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from sbanet.files import write_atomically
 
 FINISHED, SKIPPED, FAILED, INTERRUPTED, RUNNING = "finished", "skipped", "failed", "interrupted", "running"
 KILLED = "killed"
 """Of a job that is noted as running, and whose sweep is gone."""
+SUBMITTED = "submitted"
+"""Of a job that is SLURM's."""
+WAITING = "waiting"
+"""Of a job of SLURM that has not begun, or goes on later."""
 
 _OF_A_RANK = re.compile(r"^\[rank\d+\]: ")
 """What torch puts before each line of a rank's traceback."""
@@ -29,9 +33,11 @@ class JobRecord:
         name: of its folder.
         folder: the path.
         overrides: of the config.
-        status: `running`, `finished`, `skipped` (it had finished before), `failed` or `interrupted`.
+        status: `running`, `finished`, `skipped` (it had finished before), `failed`, `interrupted` or `submitted`.
         seconds: that this start took.
         error: why it failed, in a line.
+        queued: its id in SLURM's queue, if it was submitted there.
+        launch: arguments that with `overrides` make a sweep of this job alone.
     """
 
     name: str
@@ -40,6 +46,8 @@ class JobRecord:
     status: str = RUNNING
     seconds: float = 0.0
     error: str | None = None
+    queued: str | None = None
+    launch: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> Path:
@@ -50,19 +58,6 @@ class JobRecord:
 def job_lock(folder: Path | str) -> FileLock:
     """What the process that runs a job holds for as long as it lives."""
     return FileLock(Path(folder, ".job.lock"), timeout=0)
-
-
-def status_now(record: JobRecord) -> str:
-    """The job's status; `killed` where nobody is left to say how it ended."""
-    if record.status != RUNNING:
-        return record.status
-    if not Path(record.folder).is_dir():
-        return KILLED
-    try:
-        with job_lock(record.folder):
-            return KILLED
-    except (Timeout, OSError):
-        return RUNNING
 
 
 def note_job(record: JobRecord) -> None:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from sbanet.sweeps.record import JobRecord, status_now
+from sbanet.sweeps.record import JobRecord
+from sbanet.sweeps.standing import Standing
 
 
-def job_table(records: Sequence[JobRecord]) -> Table:
-    """A row a job: what it changes, how it ended, how long it took and why it failed."""
+def job_table(records: Sequence[JobRecord], standings: Sequence[Standing]) -> Table:
+    """A row a job: what it changes, what has become of it, how long it took and why it failed or waits."""
     table = Table(title=f"{len(records)} jobs")
     for column in ("job", "status", "minutes", "why"):
         table.add_column(column, overflow="fold", justify="right" if column == "minutes" else "left")
-    for record in records:
-        row = (changes(record, records), status_now(record), f"{record.seconds / 60:.1f}", record.error or "")
+    for record, standing in zip(records, standings, strict=True):
+        row = (changes(record, records), standing.status, f"{standing.seconds / 60:.1f}", standing.why)
         table.add_row(*map(escape, row))
     return table
 
