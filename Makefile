@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep test test-slow test-kill lint bench-data
+.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench-data
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -42,6 +42,9 @@ test-slow: $(ENVIRONMENT) ## run the tests that take minutes
 test-kill: $(ENVIRONMENT) ## kill runs at random moments and compare them with undisturbed ones
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m kill
 
+test-slurm: $(ENVIRONMENT) ## sweep on a SLURM that the tests start (slurm-wlm and munge, as root)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slurm
+
 bench-data: $(ENVIRONMENT) ## measure how fast data is read, write benchmarks/results/data.json
 	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/data.py
 
@@ -54,5 +57,5 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sbanet needs Python 3.11 or newer; python3 is $$(python3 --version)"; exit 1; }
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --constraint requirements.lock --editable '.[dev]'
+	.venv/bin/python -m pip install --constraint requirements.lock --editable '.[dev,slurm]'
 	touch $@
