@@ -44,3 +44,31 @@ def test_the_page_of_wandb_has_what_there_is(tiny_run: Path) -> None:
     named = set(re.findall(r"`((?:best/|train/|val/|test/|optim/)[^`]+)`", text)) - {"val/samples", "test/samples"}
     assert named
     assert named <= {*curves, *scores}
+
+
+def test_the_page_of_a_cluster_has_what_there_is() -> None:
+    docs = PAGES[0].parents[1]
+    text = (docs / "cluster.md").read_text(encoding="utf-8").replace("\\\n", " ").replace("$SHARED", "/shared")
+    commands = re.findall(
+        r"^(?:sbanet-(?:train|check)|torchrun .* -m sbanet\.train) +(?:-m )?(.+)$", text, re.MULTILINE
+    )
+    assert len(commands) == 4
+    for command in commands:
+        compose("train", [one for one in shlex.split(command) if not re.match(r"\w+=.*,", one)], with_hydra=True)
+    launcher = compose("train", ["hydra/launcher=slurm"], with_hydra=True).hydra.launcher
+    table = text.partition("| key | SLURM |")[2].partition("\n\n")[0]
+    named = [key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert set(named) <= set(map(str, launcher))
+    for key in ("timeout_min", "signal_delay_s", "cpus_per_task", "array_parallelism"):
+        row = next(row for row in table.splitlines() if f"`{key}`" in row)
+        assert str(launcher[key]) in row.split("|")[3]
+
+
+def test_the_batch_script_asks_for_what_the_launcher_does() -> None:
+    script = (PAGES[0].parents[1] / "sweep.sbatch").read_text(encoding="utf-8")
+    launcher = compose("train", ["hydra/launcher=slurm"], with_hydra=True).hydra.launcher
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)", script, re.MULTILINE))
+    assert asked["signal"] == f"USR2@{launcher.signal_delay_s}"
+    assert asked["time"] == f"{launcher.timeout_min // 60}:00:00"
+    assert asked["cpus-per-task"] == str(launcher.cpus_per_task)
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"]
