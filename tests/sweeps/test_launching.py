@@ -63,7 +63,7 @@ def test_a_sweep_is_submitted_once(tmp_path: Path) -> None:
 
     (tmp_path / "queue").write_text("7_0|RUNNING|None\n7_1|CANCELLED|None\n")
     said = launch("seed=1,2")
-    assert "in the queue as 7_0" in said
+    assert ": running as 7_0" in said
     assert said.count("submitted as 7") == 1  # not an array: there is one
     assert "--array" not in (tmp_path / "submitted.sh").read_text()
 

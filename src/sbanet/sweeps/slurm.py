@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sbanet.errors import ConfigError
 from sbanet.sweeps.jobs import job_command, launch_arguments, scores_of_finished, task_overrides
-from sbanet.sweeps.queue import queue
 from sbanet.sweeps.rank import become
-from sbanet.sweeps.record import SKIPPED, SUBMITTED, JobRecord, note_job, read_records
+from sbanet.sweeps.record import RUNNING, SKIPPED, SUBMITTED, WAITING, JobRecord, note_job, read_records
+from sbanet.sweeps.standing import standings
 from sbanet.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -43,11 +42,13 @@ class Job:
         record: for `sweep.json`.
         command: of each of its tasks.
         parameters: of `hydra.launcher`, resolved.
+        finished: there is nothing to do.
     """
 
     record: JobRecord
     command: list[str]
     parameters: dict[str, Any]
+    finished: bool = False
 
 
 def launch(
@@ -73,42 +74,47 @@ def launch(
             "score; run that sweep within one job (sbatch), without the launcher"
         )
     configure_log(sweep.hydra.hydra_logging, sweep.hydra.verbose)
-    known, waiting = read_records(Path(sweep.hydra.sweep.dir)), queue() or {}
-    jobs = []
+    known = read_records(Path(sweep.hydra.sweep.dir))
+    now = dict(zip(known, standings(list(known.values())), strict=True))
+    missing = []
     for number, overrides in enumerate(job_overrides, start=first):
-        with at_job(hydra.config_loader.load_sweep_config(sweep, list(overrides)), number) as config:
-            folder = RunFolder(HydraConfig.get().runtime.output_dir)
-            record = JobRecord(
-                name=folder.path.name,
-                folder=str(folder.path),
-                overrides=task_overrides(),
-                launch=launch_arguments(),
-                status=SUBMITTED,
-            )
-            before = known.get(record.name)
-            if before and before.queued and (place := waiting.get(before.queued)) and not place.ended:
-                logger.info("%s: in the queue as %s", record.name, before.queued)
-            elif config.resume is True and scores_of_finished(folder, without_hydra(config)) is not None:
-                record.status = SKIPPED
-                note_job(record)
-                logger.info("%s: skipped", record.name)
-            else:
-                jobs.append(Job(record=record, command=job_command(folder.path), parameters=parameters(config)))
+        job = job_of(hydra.config_loader.load_sweep_config(sweep, list(overrides)), number)
+        name = job.record.name
+        if name in now and now[name].status in (WAITING, RUNNING):
+            logger.info("%s: %s as %s", name, now[name].status, known[name].queued or "a process of this machine")
+        elif job.finished:
+            job.record.status = SKIPPED
+            note_job(job.record)
+            logger.info("%s: skipped", name)
+        else:
+            missing.append(job)
     HydraConfig.instance().set_config(sweep)
-    for alike in by_parameters(jobs):
+    for alike in by_parameters(missing):
         submit(alike)
     logger.info("what becomes of them: sbanet-sweep status %s", sweep.hydra.sweep.dir)
     return [JobReturn(status=JobStatus.COMPLETED, _return_value=None) for _ in job_overrides]
 
 
-@contextmanager
-def at_job(config: DictConfig, number: int) -> Iterator[DictConfig]:
-    """Let `HydraConfig` speak of a job, as it does where Hydra itself runs one."""
+def job_of(config: DictConfig, number: int) -> Job:
+    """A job of the sweep by its config, as `HydraConfig` speaks of it from here on.
+
+    Args:
+        config: with its node `hydra`.
+        number: of the job in the sweep.
+
+    Raises:
+        ConfigError: resources that are no numbers.
+    """
     with open_dict(config), read_write(config):
         config.hydra.job.id, config.hydra.job.num = str(number), number
         config.hydra.runtime.output_dir = str(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).resolve())
     HydraConfig.instance().set_config(config)
-    yield config
+    folder = Path(config.hydra.runtime.output_dir)
+    record = JobRecord(
+        name=folder.name, folder=str(folder), overrides=task_overrides(), launch=launch_arguments(), status=SUBMITTED
+    )
+    scores = scores_of_finished(RunFolder(folder), without_hydra(config)) if config.resume is True else None
+    return Job(record=record, command=job_command(folder), parameters=parameters(config), finished=scores is not None)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from types import FrameType
 from typing import Any
@@ -15,8 +16,13 @@ RUN_AGAIN = 75
 """The exit code of a run that was stopped and goes on when its command is run again: EX_TEMPFAIL of sysexits.h."""
 
 
+ONE_REQUEST = 1.0
+"""Seconds within which further signals are the same request: where a parent of several threads is killed, Linux tells
+its children of each thread's end."""
+
+
 class StopSignals:
-    """Notes the first of some signals, for the training to act on where it can; a second one ends the process.
+    """Notes the first of some signals, for the training to act on where it can; a later one ends the process.
 
     Args:
         names: such as `SIGTERM`.
@@ -28,6 +34,7 @@ class StopSignals:
     def __init__(self, names: Iterable[str]) -> None:
         self.signals = signals_named(names, "stop_signals")
         self.received: signal.Signals | None = None
+        self._received_at = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def watch(self) -> None:
@@ -42,10 +49,11 @@ class StopSignals:
             signal.signal(one, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received, self._received_at = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._received_at > ONE_REQUEST:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.received = signal.Signals(number)
 
 
 def signals_named(names: Iterable[str], key: str) -> list[signal.Signals]:
