@@ -9,7 +9,7 @@ import pytest
 
 from sbanet import dataset
 from sbanet.config import compose
-from sbanet.evaluate import evaluate
+from sbanet.evaluation import evaluate
 from sbanet.running import train
 
 from .tiny_refer import write_refer

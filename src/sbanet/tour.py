@@ -16,7 +16,7 @@ from PIL import Image
 from sbanet.config import compose
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.records import Record
-from sbanet.evaluate import evaluation_config
+from sbanet.evaluation import evaluation_config
 from sbanet.inference import predict, read_checkpoint
 from sbanet.models.segmenter import ReferringSegmenter
 from sbanet.running import train
