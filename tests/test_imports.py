@@ -21,7 +21,10 @@ from sbanet.sweeps.record import job_lock
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = REPOSITORY / "src" / "sbanet"
 COMMANDS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
-HEAVY = {"torch", "torchvision", "torchmetrics", "lightning", "transformers", "timm", "albumentations", "wandb"}
+HEAVY = {
+    "torch", "torchvision", "torchmetrics", "lightning", "transformers", "timm", "albumentations", "wandb",
+    "numpy", "pandas", "pyarrow", "plotly", "cv2",
+}  # fmt: skip
 MACHINERY = {"hydra", "omegaconf", "lightning", "pytorch_lightning", "torchmetrics", "wandb"}
 LEAVES = ("drawing", "errors", "files", "images", "resizing", "run_identity", "scores")
 """Modules that everybody may import, since they import nobody."""
