@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench-data
+.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench-data bench-startup
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -47,6 +47,9 @@ test-slurm: $(ENVIRONMENT) ## sweep on a SLURM that the tests start (slurm-wlm a
 
 bench-data: $(ENVIRONMENT) ## measure how fast data is read, write benchmarks/results/data.json
 	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/data.py
+
+bench-startup: $(ENVIRONMENT) ## measure how soon the commands answer, write benchmarks/results/startup.json
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/startup.py
 
 lint: $(ENVIRONMENT) ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import PIL
 import torch
 from data_table import table
 from hydra.utils import instantiate
+from machine import machine
 from made_data import write_pictures
 from peer import Peer
 from torch.utils.data import DataLoader
@@ -70,10 +70,11 @@ def main() -> None:
         os.sched_setaffinity(0, cores)
         program = [sys.executable, Path(__file__).with_name("loader_memory.py")]
         memory = json.loads(subprocess.run(program, stdout=subprocess.PIPE, check=True).stdout)
+    versions = {"opencv": cv2.__version__, "pillow": PIL.__version__, "torch": torch.__version__}
     results = {
         **{key: results.pop(key) for key in ("speedup_default", "speedup_pillow", "speedup_cached")},
-        "memory_growth": memory.pop("growth"), "command": COMMAND, "machine": machine(), "data": data, **results,
-        "memory": memory,
+        "memory_growth": memory.pop("growth"), "command": COMMAND, "machine": machine() | versions, "data": data,
+        **results, "memory": memory,
     }  # fmt: skip
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "data.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -173,14 +174,6 @@ def _of(work: Callable[[Any], Any], inputs: Sequence[Any]) -> float:
             work(one)
             times.append(time.process_time() - began)
     return round(median(times) * 1e3, 2)
-
-
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    versions = {"python": platform.python_version(), "opencv": cv2.__version__, "pillow": PIL.__version__}
-    return {"processor": model, "cores": len(os.sched_getaffinity(0)), **versions, "torch": torch.__version__}
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def process_settings() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def train_tiny(scene_cache: Path) -> Train:
     """Trains a run of `tests.tiny_run` in a folder; returns its scores."""
-    from sbanet.train import train
+    from sbanet.running import train
 
     from .tiny_run import settings_as_they_were, tiny_config
 

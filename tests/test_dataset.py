@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sbanet.data.sampling import Draw, sample_seed
-from sbanet.dataset import main, read_samples
+from sbanet.dataset import main
+from sbanet.dataset_actions import read_samples
 from sbanet.dataset_pictures import gallery
 from sbanet.drawing import GAP
 

@@ -18,7 +18,8 @@ from omegaconf import OmegaConf
 from sbanet.analysis.runs import Run
 from sbanet.config import compose
 from sbanet.errors import CheckpointError, ConfigError, DataError
-from sbanet.evaluate import evaluate, evaluation_config, main, output_folder, score_table
+from sbanet.evaluate import main
+from sbanet.evaluation import evaluate, evaluation_config, output_folder, score_table
 from sbanet.scores import score
 
 from .killing import STARTED_BY_LIGHTNING

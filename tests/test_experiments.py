@@ -14,8 +14,8 @@ import yaml
 from sbanet.check import check_all
 from sbanet.config import compose, config_dir
 from sbanet.config.arguments import Arguments
+from sbanet.running import train
 from sbanet.scores import score
-from sbanet.train import train
 
 from .tiny_coco import write_coco
 from .tiny_phrases import write_phrases

@@ -1,18 +1,30 @@
 """Imports go down only: commands, training, then models and data; analysis and interop stand beside.
 
-The rules are read from the sources, so that an import inside a function counts as well.
+These rules are read from the sources, so that an import inside a function counts as well. That a command starts at once
+is seen in a process: nothing heavy is imported for a help text, a mistyped key or a sweep's own process.
 """
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[1] / "src" / "sbanet"
+from sbanet.sweeps.record import job_lock
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SOURCES = REPOSITORY / "src" / "sbanet"
+COMMANDS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+HEAVY = {
+    "torch", "torchvision", "torchmetrics", "lightning", "transformers", "timm", "albumentations", "wandb",
+    "numpy", "pandas", "pyarrow", "plotly", "cv2",
+}  # fmt: skip
 MACHINERY = {"hydra", "omegaconf", "lightning", "pytorch_lightning", "torchmetrics", "wandb"}
 LEAVES = ("drawing", "errors", "files", "images", "resizing", "run_identity", "scores")
 """Modules that everybody may import, since they import nobody."""
@@ -113,6 +125,57 @@ def test_leaves_stand_on_nothing_but_leaves(name):
     found = imports_of((SOURCES / f"{name}.py").read_text(encoding="utf-8"), "sbanet")
     below = [f"sbanet.{leaf}" for leaf in LEAVES]
     assert [one.module for one in found if one.root == "sbanet" and not one.is_of(*below)] == []
+
+
+class Started(NamedTuple):
+    """What a command has printed, its exit code, and the heavy modules that it has imported."""
+
+    code: int
+    output: str
+    errors: str
+    heavy: set[str]
+
+
+def start(command: str, *arguments: str, cwd: Path) -> Started:
+    module, function = COMMANDS[command].split(":")
+    program = f"""
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from {module} import {function} as main
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    errors, _, modules = done.stderr.removesuffix("\n").rpartition("\n")
+    assert "sbanet" in modules.split(), done.stderr
+    return Started(done.returncode, done.stdout, errors, HEAVY & set(modules.split()))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_help_text_imports_nothing_heavy(command, tmp_path):
+    started = start(command, "--help", cwd=tmp_path)
+    assert started.code == 0, started.errors
+    assert command in started.output
+    assert started.heavy == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["sed=1"], ["model/alignment=bm"], ["-m", "sed=1,2"]], ids=" ".join)
+def test_a_mistyped_name_is_told_before_anything_heavy_is_imported(arguments, tmp_path):
+    started = start("sbanet-train", *arguments, cwd=tmp_path)
+    assert started.code == 2
+    assert "did you mean" in started.errors or "known:" in started.errors
+    assert started.heavy == set()
+
+
+def test_the_process_of_a_sweep_imports_nothing_heavy(tmp_path):
+    """Seen on a job that somebody else runs, so that none is started."""
+    with job_lock(tmp_path / "runs" / "default" / "seed-1"):
+        started = start("sbanet-train", "-m", "seed=1", "resume=false", cwd=tmp_path)
+    assert started.code == 1, started.errors
+    assert "another process runs it now" in started.output
+    assert started.heavy == set()
 
 
 @pytest.mark.parametrize(

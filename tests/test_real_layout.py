@@ -9,8 +9,8 @@ import pytest
 
 from sbanet import dataset
 from sbanet.config import compose
-from sbanet.evaluate import evaluate
-from sbanet.train import train
+from sbanet.evaluation import evaluate
+from sbanet.running import train
 
 from .tiny_refer import write_refer
 from .tiny_run import NODES, settings_as_they_were

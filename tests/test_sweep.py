@@ -85,7 +85,14 @@ def test_runs_of_a_batch_script_are_seen(
     monkeypatch.setenv("PATH", "")
     for seed, job in ((1, "7_1"), (2, None)):
         (tmp_path / f"seed-{seed}").mkdir()
-        facts = {"run_id": f"seed-{seed}", "changes": f"seed={seed}", "status": "failed", "slurm_job": job}
+        facts = {
+            "config": {},
+            "dataset": {},
+            "started": "",
+            "changes": f"seed={seed}",
+            "status": "failed",
+            "slurm_job": job,
+        }
         (tmp_path / f"seed-{seed}" / "run.json").write_text(json.dumps(facts))
     main(["status", str(tmp_path)])
     output = capsys.readouterr().out

@@ -1,6 +1,8 @@
 """Referring remote sensing image segmentation: models, data, experiments.
 
-The package imports nothing until a name is asked for, so that `sbanet.analysis` starts without torch.
+The package imports nothing until a name is asked for, so that `sbanet.analysis` starts without torch. Nor do the
+commands: their modules (`train`, `evaluate`, ...) read the command line, and what it asks for, with torch and all, is
+imported from a module beside them (`running`, `evaluation`, ...) once it is known to make sense.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from PIL import Image
 from sbanet.config import compose
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.records import Record
-from sbanet.evaluate import evaluation_config
+from sbanet.evaluation import evaluation_config
 from sbanet.inference import predict, read_checkpoint
 from sbanet.models.segmenter import ReferringSegmenter
+from sbanet.running import train
 from sbanet.scores import ious
-from sbanet.train import train
 
 VARIABLE = "SBANET_TOUR_CKPT"
 """The environment variable that names a checkpoint for the tour."""

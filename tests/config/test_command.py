@@ -1,6 +1,5 @@
 """`sbanet-check` on a config tree of the test's own."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -96,10 +95,3 @@ def test_a_broken_root_config_is_an_error_of_its_own(checked, add_config):
     assert code == 2
     assert len(errors.splitlines()) == 1
     assert "nowhere" in errors
-
-
-def test_help_needs_no_config_and_is_quick():
-    run = [sys.executable, "-X", "importtime", "-m", "sbanet.check", "--help"]
-    done = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert "--config-dir" in done.stdout
-    assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

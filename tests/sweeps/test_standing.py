@@ -50,7 +50,9 @@ def test_a_job_of_slurm(
     monkeypatch.setattr(standing, "queue", lambda: {"7_0": place} if place else {})
     monkeypatch.setattr(standing, "ended", lambda jobs: {})
     if facts is not None:
-        (tmp_path / "run.json").write_text(json.dumps({"run_id": "a", "seconds": 30.0} | facts))
+        (tmp_path / "run.json").write_text(
+            json.dumps({"config": {}, "dataset": {}, "started": "", "seconds": 30.0} | facts)
+        )
         (tmp_path / "job.log").write_text("the first\nthe last words\n")
     job = JobRecord(name="a", folder=str(tmp_path), status="submitted", queued="7_0")
     assert of(job) == Standing(status=status, why=why, seconds=30.0 if facts else 0.0)

@@ -220,7 +220,7 @@ TWO_RANKS = """
 import sys
 import torch
 from pathlib import Path
-from sbanet.train import train
+from sbanet.running import train
 from sbanet.training.weight_average import WeightAverage
 from tests.tiny_run import tiny_config
 

@@ -32,7 +32,7 @@ def override_key(override: str) -> str:
 def argument_parser(**about: str) -> argparse.ArgumentParser:
     """A parser of the shared flags; the keywords are those of `argparse.ArgumentParser`."""
     parser = argparse.ArgumentParser(**about)  # type: ignore[arg-type]
-    parser.add_argument("overrides", nargs="*", help="as for sbanet-train: experiment=... key=value")
+    parser.add_argument("overrides", nargs="*", help="changes of the config: experiment=... group=option key=value")
     parser.add_argument("--config-dir", "-cd", help="a folder with configs of your own")
     parser.add_argument("--config-name", "-cn", help="the root config, if not train")
     parser.add_argument("--multirun", "-m", action="store_true", help="the overrides are a sweep")

@@ -31,8 +31,17 @@ def root_keys() -> set[str]:
 
 def config_groups(own_configs: Path | str | None = None) -> list[str]:
     """The groups of the config tree (`model/alignment`), and those of a folder of the user's own."""
-    trees = [locate.config_dir()] + ([Path(own_configs)] if own_configs else [])
-    return sorted({group for tree in trees for group in _groups_of(tree)})
+    return list(group_options(own_configs))
+
+
+def group_options(own_configs: Path | str | None = None) -> dict[str, list[str]]:
+    """The names of the configs in each group, both sorted; of `model/alignment` they are `bam`, `pwam` and so on."""
+    found: dict[str, set[str]] = {}
+    for tree in [locate.config_dir()] + ([Path(own_configs)] if own_configs else []):
+        for folder in tree.rglob("*/"):
+            if options := {path.stem for path in folder.glob("*.yaml")}:
+                found.setdefault(folder.relative_to(tree).as_posix(), set()).update(options)
+    return {group: sorted(found[group]) for group in sorted(found)}
 
 
 def known_keys(config_name: str, arguments: Arguments, without: str) -> list[str]:
@@ -59,12 +68,6 @@ def known_keys(config_name: str, arguments: Arguments, without: str) -> list[str
             continue
         return list(_dotted(OmegaConf.to_container(cfg, resolve=False)))
     return []
-
-
-def _groups_of(tree: Path) -> Iterator[str]:
-    for folder in tree.rglob("*/"):
-        if any(folder.glob("*.yaml")):
-            yield folder.relative_to(tree).as_posix()
 
 
 def _dotted(node: Any, prefix: str = "") -> Iterator[str]:

@@ -29,9 +29,11 @@ def fast_precision(accelerator: str) -> str:
 
 def on_gpu(accelerator: str) -> bool:
     """Whether Lightning's accelerator of that name is no CPU; `auto` is the GPU where torch sees one."""
+    if accelerator != "auto":
+        return accelerator != "cpu"
     import torch  # not by every command that composes a config
 
-    return torch.cuda.is_available() if accelerator == "auto" else accelerator != "cpu"
+    return torch.cuda.is_available()
 
 
 def multiplies_bfloat16() -> bool:

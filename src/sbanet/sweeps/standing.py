@@ -9,8 +9,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from sbanet.analysis.prediction_tables import RunFolderError
-from sbanet.analysis.runs import Run
+from sbanet.errors import ConfigError
 from sbanet.sweeps.queue import Place, ended, queue
 from sbanet.sweeps.record import (
     FAILED,
@@ -24,6 +23,7 @@ from sbanet.sweeps.record import (
     first_error,
     job_lock,
 )
+from sbanet.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,8 @@ def standings(records: Sequence[JobRecord]) -> list[Standing]:
 def facts_of(folder: Path) -> dict[str, Any]:
     """What a run notes of itself; nothing where it never began."""
     try:
-        return Run(folder).facts
-    except RunFolderError:
+        return RunFolder(folder).facts or {} if folder.is_dir() else {}
+    except ConfigError:  # damaged, which its next start says
         return {}
 
 

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only  # Lightning's own, without Lightning
 
 import sbanet
 from sbanet.errors import ConfigError
@@ -186,13 +186,14 @@ class RunFolder:
         self._write(facts)
         return facts
 
-    @rank_zero_only
     def update(self, **facts: Any) -> None:
         """Add facts, or replace them, and keep the others.
 
         Raises:
             ConfigError: the run was never started, or its `run.json` is damaged.
         """
+        if not _writes():
+            return
         there = self.facts
         if there is None:
             raise ConfigError(f"{self.facts_file}: no such file; expected a run that was started")
@@ -248,7 +249,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _writes() -> bool:
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    """Whether this is the first process of its run; one without Lightning trains nothing and is taken for the first."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _now() -> str:
