@@ -42,6 +42,7 @@ class Nodes:
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
             "OMP_NUM_THREADS": "1",
             "PACE": "0.2",
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # docs/cluster.md says why
         }
         with self.log.open("ab") as output:
             node = subprocess.Popen(self.command, env=environment, stdout=output, stderr=output, start_new_session=True)
