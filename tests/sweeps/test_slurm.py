@@ -20,8 +20,8 @@ from tests.tiny_run import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 RANKS = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
-LENGTH = 90
-"""Steps of a run; with a pace of a second no start gets to the end within its time."""
+LENGTH, PACE = 60, 2.0
+"""Steps of a run, and seconds that one takes: no start gets to the end within its time."""
 TIME, WARNING = 2, 10
 """Minutes of a start, and the seconds before that when SLURM is asked to warn; it may do so a minute earlier."""
 LIMIT = 900.0
@@ -134,7 +134,7 @@ def test_a_sweep_is_requeued_runs_out_of_time_and_is_cancelled(
         f"hydra.launcher.signal_delay_s={WARNING}",
     )  # fmt: skip
     sweep = (sys.executable, "-m", "sbanet.train", "-m", *runs.overrides, "logger=wandb", *launch)
-    runs.call(*sweep, "seed=1,2,3", pace=1.0)
+    runs.call(*sweep, "seed=1,2,3", pace=PACE)
     places = {
         next(part for part in job["overrides"] if part.startswith("seed=")): job["queued"]
         for job in json.loads((runs.folder / "sweep.json").read_text()).values()

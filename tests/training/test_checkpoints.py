@@ -100,10 +100,15 @@ def trained(folder: Path, steps: int, ckpt_path: Path | None = None, **options: 
 
 
 @pytest.mark.parametrize(("steps", "last"), [(6, 6), (7, 7)])
-def test_the_last_is_written_though_it_is_not_the_best(tmp_path: Path, steps: int, last: int) -> None:
+def test_the_last_is_written_though_it_is_not_the_best(
+    tmp_path: Path, steps: int, last: int, caplog: pytest.LogCaptureFixture
+) -> None:
     trained(tmp_path, steps)
     found = {file.name: torch.load(file, weights_only=True)["global_step"] for file in tmp_path.iterdir()}
     assert found == {"best.ckpt": 3, "last.ckpt": last}
+    assert ("the last validation was at step 6 of 7, so that the best checkpoint is no later" in caplog.text) == (
+        last == 7
+    )
 
 
 def test_the_scale_of_float16_gradients_goes_on(tmp_path: Path) -> None:

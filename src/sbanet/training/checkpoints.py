@@ -90,6 +90,7 @@ class RunCheckpoints(ModelCheckpoint):
         self.signals = StopSignals(stop_signals)
         self._saved_at = 0.0
         self._began_at: int | None = None
+        self._validated_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to listen to signals: Lightning has taken SIGTERM for itself until here.
@@ -144,12 +145,21 @@ class RunCheckpoints(ModelCheckpoint):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the best, if it is one, and the last."""
         super().on_validation_end(trainer, pl_module)
+        self._validated_at = trainer.global_step
         if not self._should_save_on_train_epoch_end(trainer):
             self._save_what_is_last(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save what was learned after the last validation."""
+        """Save what was learned after the last validation, and say that the best knows nothing of it."""
         super().on_train_end(trainer, pl_module)
+        if self._validated_at is not None and self._validated_at < trainer.global_step:
+            logger.warning(
+                "the last validation was at step %d of %d, so that the best checkpoint is no later one; "
+                "trainer.val_check_interval counts from each epoch's beginning unless "
+                "trainer.check_val_every_n_epoch=null",
+                self._validated_at,
+                trainer.global_step,
+            )
         self._save_what_is_last(trainer)
         self.signals.unwatch()
 

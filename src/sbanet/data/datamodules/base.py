@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from abc import ABC, abstractmethod
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import albumentations as A
-import cv2
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
+from sbanet.data import loader_process
 from sbanet.data.augmentation import Step
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.checks import require_sound
@@ -212,7 +211,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_modest,
+            worker_init_fn=loader_process.begin,
         )
 
 
@@ -256,13 +255,3 @@ def suitable_workers(ranks: int) -> int:
     if int(os.environ.get("SLURM_NTASKS", 1)) > 1:  # then each rank is a task, and has its cores alone
         ranks = 1
     return max(0, min(cores // ranks - 1, MOST_WORKERS))
-
-
-def _modest(_: int) -> None:
-    """A loader process has one core, and the memory of its parent.
-
-    More threads would only compete with training, and a garbage collection write to every object there is.
-    """
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    gc.freeze()
