@@ -89,7 +89,9 @@ def warn_of_emulation(precision: str) -> None:
 
 
 def hide_notices() -> None:
-    """Silence advertisements of Lightning, a deprecation within it, and its wonder at a run that is continued."""
+    """Silence advertisements, echoes and a deprecation of Lightning, and its wonder at a run that is continued."""
+    if logging.getLogger().hasHandlers():
+        logging.getLogger("lightning").handlers.clear()  # its own prints what the root's prints as well
     _LIGHTNING_SAYS.addFilter(_is_no_advertisement)
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*is deprecated")
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # those that are frozen
