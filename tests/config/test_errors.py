@@ -5,8 +5,11 @@ import sys
 
 import hydra
 import pytest
+from hydra.errors import MissingConfigException
 
 from sbanet.config import clear_errors, compose, program
+from sbanet.config.arguments import Arguments
+from sbanet.config.explain import explain
 from sbanet.errors import CheckpointError, ConfigError, DataError, SbanetError
 
 
@@ -126,3 +129,9 @@ def test_commands_that_compose_by_api_word_their_errors_too(tree, monkeypatch, c
         compose("train", ["sed=1"])
     assert exit.value.code == 2
     assert "did you mean 'seed'?" in capsys.readouterr().err
+
+
+def test_a_config_of_an_extra_that_is_not_installed_names_the_extra():
+    missing = MissingConfigException("In 'hydra/launcher/slurm': no", "hydra/launcher/submitit_slurm", [])
+    said = explain(missing, "train", Arguments(overrides=["hydra/launcher=slurm"]))
+    assert said == "hydra/launcher=slurm needs the extra `slurm`: pip install 'sbanet[slurm]'"

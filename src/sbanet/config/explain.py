@@ -37,6 +37,9 @@ _REFUSED_WRITES = {
 }
 """What to do where the system takes no file."""
 
+_OF_EXTRAS = {"hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "slurm")}
+"""Configs of other packages that ours build on: what the user asked for, and the extra that has them."""
+
 _OF_WRONG_ARGUMENTS = (ImportError, AttributeError, TypeError, ValueError, LookupError)
 
 
@@ -90,6 +93,9 @@ def _missing_config(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file
     if missing is None:
         return _one_line(error)
+    if missing in _OF_EXTRAS:
+        asked, extra = _OF_EXTRAS[missing]
+        return f"{asked} needs the extra `{extra}`: pip install 'sbanet[{extra}]'"
     group, _, option = missing.rpartition("/")
     if not group:
         return f"there is no root config '{option}'{did_you_mean(option, root_configs())}"
