@@ -44,6 +44,7 @@ LIMITS = {"help": 1.5, "report": 5.0}
 def main() -> None:
     """Measure and write down."""
     helps = dict.fromkeys((f"{command} --help" for command in SCRIPTS), 0)
+    load = {"before": round(os.getloadavg()[0], 2)}
     results: dict[str, Any] = {"command": COMMAND, "machine": machine() | versions(), "limits_seconds": LIMITS}
     with tempfile.TemporaryDirectory() as folder:
         results |= {"rounds": ROUNDS, "help": seconds(helps, ROUNDS, folder)}
@@ -52,6 +53,7 @@ def main() -> None:
         report = f"sbanet-report {folder}/runs baseline=variant0 format=html,markdown"
         [taken] = seconds({report: 0}, REPORT_ROUNDS, folder).values()
     results["report"] = {"runs": VARIANTS * SEEDS, "rows": VARIANTS, "sentences_a_run": SCENES * 4, **taken}
+    results["load"] = load | {"after": round(os.getloadavg()[0], 2)}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "startup.json").write_text(json.dumps(results, indent=1) + "\n")
     (RESULTS / "startup.md").write_text(table(results))
@@ -111,7 +113,7 @@ def versions() -> dict[str, str]:
 
 def table(results: dict[str, Any]) -> str:
     """The results as a page of Markdown."""
-    made_on, limits, report = results["machine"], results["limits_seconds"], results["report"]
+    made_on, load, limits, report = (results[key] for key in ("machine", "load", "limits_seconds", "report"))
     what = f"`sbanet-report` over {report['runs']} runs, {report['rows']} rows of {report['sentences_a_run']} sentences"
     rows = [(f"`{line}`", limits["help"], taken) for line, taken in results["help"].items()]
     rows += [(f"`{line}`", "", taken) for line, taken in results["mistakes"].items()]
@@ -122,7 +124,8 @@ def table(results: dict[str, Any]) -> str:
         f"`{results['command']}`: seconds from the start of a process to its end; {made_on['processor']}",
         f"({made_on['cores']} cores), Python {made_on['python']}, Hydra {made_on['hydra-core']},",
         f"torch {made_on['torch']}, Lightning {made_on['lightning']}, pandas {made_on['pandas']};",
-        f"files in the page cache, {results['rounds']} rounds, all commands in turn.",
+        f"files in the page cache, {results['rounds']} rounds, all commands in turn. Load of the machine, this",
+        f"benchmark included: {load['before']} before, {load['after']} after; the limits are for an idle one.",
         "",
         "| command | median (least to most) | limit | processor |",
         "|---|---:|---:|---:|",
