@@ -38,6 +38,8 @@ def task_overrides() -> list[str]:
 def scores_of_finished(folder: RunFolder, cfg: DictConfig) -> dict[str, float] | None:
     """The scores of a job that has nothing to do; one whose config or folder is damaged says so itself."""
     try:
+        if not folder.facts:
+            return None
         config = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(config, dict)
         return folder.scores_of_finished({str(key): value for key, value in config.items()})
