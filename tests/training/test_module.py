@@ -69,7 +69,7 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
         loss=loss,
         seed=3,
         config={"seed": 3},
-        **{"optim": optim, "channels_last": False, **options},
+        **{"optim": optim, **options},
     )
     logged: dict[str, Any] = {}
     task.logged = logged  # type: ignore[assignment]
@@ -248,12 +248,6 @@ def test_a_checkpoint_says_what_its_model_is() -> None:
     assert about["normalisation"] == {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
     assert about["text_encoder_files"] == {"config.json": "{}"}
     assert about["metrics"] == {"val/mIoU": 0.5}
-
-
-def test_the_model_computes_channels_last_if_asked() -> None:
-    weights = torch.randn(2, 3, 4, 4)
-    assert task_of(weights, channels_last=True).model.logits.is_contiguous(memory_format=torch.channels_last)
-    assert task_of(weights, channels_last=False).model.logits.is_contiguous()
 
 
 def clipped(precision: Any, value: float | None, algorithm: str | None = None, fused: bool = True) -> Tensor:

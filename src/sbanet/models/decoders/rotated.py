@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbanet.models.convolution import convolve_3x3
 from sbanet.models.decoders.topdown import PyramidDecoder
 from sbanet.models.nodes import ChannelLayerNorm
 from sbanet.models.precision import at_least_float32, without_autocast
@@ -89,7 +90,10 @@ class AdaptiveRotatedConv(nn.Module):
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         kernels_BOIhw = self._kernels(*self.routing(features_BCHW)).to(features_BCHW.dtype)
-        # every sample is a group of one convolution
+        if features_BCHW.device.type == "cpu":
+            samples = zip(features_BCHW.split(1), kernels_BOIhw, strict=True)
+            return torch.cat([convolve_3x3(sample, kernel) for sample, kernel in samples])
+        # every sample is a group of one convolution, for which GPUs are started once
         stacked = features_BCHW.reshape(1, -1, *features_BCHW.shape[2:])
         convolved = F.conv2d(stacked, kernels_BOIhw.flatten(0, 1), padding=1, groups=len(features_BCHW))
         return convolved.reshape(features_BCHW.shape)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sbanet.models.convolution import Convolution3x3
 from sbanet.models.resize import resize_bilinear
 
 
@@ -43,7 +44,7 @@ class PyramidDecoder(nn.Module):
         incoming = [channels[-1], hidden, hidden]
         self.levels = nn.ModuleList(
             nn.Sequential(
-                convolution_3x3(wide + skip, hidden),
+                Convolution3x3(wide + skip, hidden),
                 nn.BatchNorm2d(hidden),
                 nn.ReLU(inplace=True),
                 second_convolution(hidden),
@@ -94,10 +95,5 @@ class TopDownDecoder(PyramidDecoder):
             hidden=hidden,
             num_outputs=num_outputs,
             align_corners=align_corners,
-            second_convolution=lambda width: convolution_3x3(width, width),
+            second_convolution=lambda width: Convolution3x3(width, width),
         )
-
-
-def convolution_3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size; without bias, since a BatchNorm follows."""
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
