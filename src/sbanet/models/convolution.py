@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input
 
 KERNEL = 3
 
@@ -55,9 +56,7 @@ class _Convolution(torch.autograd.Function):
         features_BIHW, weight_OIhw = ctx.saved_tensors
         of_features = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_features = torch.nn.grad.conv2d_input(  # type: ignore[no-untyped-call]
-                features_BIHW.shape, weight_OIhw, gradient_BOHW, padding=KERNEL // 2
-            )
+            of_features = conv2d_input(features_BIHW.shape, weight_OIhw, gradient_BOHW, padding=KERNEL // 2)
         if ctx.needs_input_grad[1]:
             of_weight = weight_gradient(features_BIHW, gradient_BOHW)
         return of_features, of_weight
