@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,12 +67,13 @@ WAYS = {
 }
 """`float32` and `bf16` are ours."""
 
-WITHOUT = {
-    "fused attention": Way(overrides=("model.backbone.fused_attention=false",), explicit=True),
-    "channels_last": Way(overrides=("model.channels_last=false",)),
-    "fused AdamW": Way(overrides=("optim.optimizer.fused=false",)),
+VARIANTS = {
+    "without fused attention": Way(overrides=("model.backbone.fused_attention=false",), explicit=True),
+    "without channels_last": Way(overrides=("model.channels_last=false",)),
+    "without fused AdamW": Way(overrides=("optim.optimizer.fused=false",)),
+    "with checkpointing": Way(overrides=(CHECKPOINTING,)),
 }
-"""Ours without one of the fast paths."""
+"""Ours without one of the fast paths, or with less memory."""
 
 
 @dataclass
@@ -154,6 +155,3 @@ def write_encoder(folder: Path) -> Path:
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     ).save_pretrained(folder)
     return folder
-
-
-Timed = Callable[[], Any]
