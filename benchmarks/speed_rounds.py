@@ -13,10 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from hydra.utils import instantiate
