@@ -101,7 +101,8 @@ def images_per_second(ranks: int, runs: Path) -> float:
     """Of the demo's model trained on so many ranks of one thread each."""
     settings = [
         "experiment=aeroscenes_sbanet", "trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={ranks}",
-        "trainer.max_epochs=1", f"trainer.max_steps={RANKS_STEPS}", "trainer.limit_val_batches=0", "trainer.val_check_interval=null", "test=false",
+        "trainer.max_epochs=1", f"trainer.max_steps={RANKS_STEPS}", "trainer.limit_val_batches=0",
+        "trainer.val_check_interval=null", "test=false",
         "callbacks=none", f"hydra.run.dir={runs / str(ranks)}", "data.num_workers=0",
         "data.scenes_per_split={train: 640, val: 16, test: 16}", f"paths.cache={runs}",
     ]  # fmt: skip
