@@ -19,6 +19,7 @@ from torch import Tensor
 OVERRIDES = (
     "model.channels_last=false",
     "model.backbone.fused_attention=false",
+    "model.decoder.mix_early=false",
     "optim.optimizer.fused=false",
     "+optim.optimizer.foreach=false",
 )

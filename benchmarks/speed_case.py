@@ -70,6 +70,7 @@ WAYS = {
 VARIANTS = {
     "without fused attention": Way(overrides=("model.backbone.fused_attention=false",), explicit=True),
     "without channels_last": Way(overrides=("model.channels_last=false",)),
+    "without early mixing": Way(overrides=("model.decoder.mix_early=false",)),
     "without fused AdamW": Way(overrides=("optim.optimizer.fused=false",)),
     "with checkpointing": Way(overrides=(CHECKPOINTING,)),
 }

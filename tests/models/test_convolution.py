@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sbanet.models.convolution import convolve_3x3
+from sbanet.models.convolution import convolve_3x3, convolve_resized
+from sbanet.models.resize import resize_bilinear
 from tests.models.tiny import noise
 
 SHAPES = [(3, 5, 7, 4, 9), (1, 4, 6, 1, 5), (2, 3, 1, 30, 2)]
@@ -51,3 +52,20 @@ def test_where_torchs_own_is_fast_it_is_used():
     features, weight = operands(*SHAPES[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not learns_by_products(convolve_3x3(features, weight))
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(8, 18), (7, 13), (5, 11)])
+def test_channels_may_be_mixed_before_resizing(size, align_corners):
+    features, weight = operands(3, 5, 7, 4, 9)
+    ours = convolve_resized(features, weight, size, align_corners=align_corners)
+    theirs = F.conv2d(resize_bilinear(features, size, align_corners=align_corners), weight, padding=1)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    gradient = noise(*theirs.shape, seed=6, dtype=torch.float32)
+    pairs = zip(
+        (ours, *torch.autograd.grad(ours, (features, weight), gradient)),
+        (theirs, *torch.autograd.grad(theirs, (features, weight), gradient)),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert (one - other).abs().max() < 1e-5 * other.abs().max()

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
+from sbanet.models.resize import interpolation_under_taps
+
 KERNEL = 3
 
 
@@ -42,6 +44,27 @@ def convolve_3x3(features_BIHW: Tensor, weight_OIhw: Tensor) -> Tensor:
         return F.conv2d(features_BIHW, weight_OIhw, padding=KERNEL // 2)
     convolved: Tensor = _Convolution.apply(features_BIHW, weight_OIhw)
     return convolved
+
+
+def convolve_resized(
+    features_BIhw: Tensor, weight_OIyx: Tensor, size: tuple[int, int], *, align_corners: bool
+) -> Tensor:
+    """`convolve_3x3(resize_bilinear(features, size), weight)`, with the products of channels at the smaller size.
+
+    Resizing treats all channels alike, so that channels may be mixed before: once for each tap, on a quarter of the
+    pixels where the map doubles. What the taps then see is put together as the resizing and their places say.
+
+    Returns:
+        (B, O, H, W), channels last in memory.
+    """
+    (height, width), outputs = features_BIhw.shape[-2:], len(weight_OIyx)
+    mixed = features_BIhw.permute(0, 2, 3, 1) @ weight_OIyx.permute(1, 3, 2, 0).flatten(1)  # B h w (x y O)
+    kind = (KERNEL, align_corners, mixed.dtype, mixed.device)
+    columns = interpolation_under_taps(width, size[1], *kind)
+    rows = interpolation_under_taps(height, size[0], *kind)
+    wide = columns @ mixed.view(-1, height, width * KERNEL, KERNEL * outputs)  # B h W (y O)
+    wide = wide.unflatten(-1, (KERNEL, outputs)).transpose(2, 3).flatten(3)  # B h y (W O)
+    return (rows @ wide.flatten(1, 2)).unflatten(-1, (size[1], outputs)).permute(0, 3, 1, 2)
 
 
 class _Convolution(torch.autograd.Function):

@@ -33,6 +33,7 @@ class RotatedDecoder(PyramidDecoder):
         hidden: h, the width of the convolutions; half of the last stage's channels when None, as in RMSIN.
         num_outputs: 1 = one logit a pixel (positive = referred); 2 = background and referent.
         align_corners: of the bilinear upsampling (True in RMSIN).
+        mix_early: see `PyramidDecoder`.
         num_kernels: n, the kernels that are turned, weighed and summed.
         max_angle: the angles' bound, degrees.
         dropout: on the description of the map from which angles and weights follow.
@@ -48,6 +49,7 @@ class RotatedDecoder(PyramidDecoder):
         hidden: int | None = None,
         num_outputs: int = 1,
         align_corners: bool = False,
+        mix_early: bool = True,
         num_kernels: int = 1,
         max_angle: float = 40.0,
         dropout: float = 0.2,
@@ -61,6 +63,7 @@ class RotatedDecoder(PyramidDecoder):
             hidden=hidden,
             num_outputs=num_outputs,
             align_corners=align_corners,
+            mix_early=mix_early,
             second_convolution=partial(
                 AdaptiveRotatedConv, num_kernels=num_kernels, max_angle=max_angle, dropout=dropout
             ),
