@@ -19,6 +19,7 @@ from sbanet.config import compose
 from sbanet.data.records import Batch
 from sbanet.data.vocabulary import words
 from sbanet.models.nodes import foreground_logits
+from sbanet.training.module import ReferringSegmentation
 
 MODELS = {"sbanet": "sbanet_rrsisd", "lavt": "lavt_rrsisd", "rmsin": "rmsin_rrsisd"}
 """The experiments whose model, loss and optimiser they are."""
@@ -111,11 +112,10 @@ class Case(NamedTuple):
         """Random weights."""
         torch.manual_seed(0)
         cfg = self.compose(way.overrides)
-        model = instantiate(cfg.model).train()
-        setup = instantiate(cfg.optim)
-        setup.freeze(model.named_parameters())
-        optimizer, _ = setup.build(model.named_parameters(), total_steps=1000)
-        return Built(cfg, model, instantiate(cfg.loss), optimizer)
+        setup, loss = instantiate(cfg.optim), instantiate(cfg.loss)
+        task = ReferringSegmentation(model=instantiate(cfg.model), loss=loss, optim=setup, seed=0, config={})
+        optimizer, _ = setup.build(task.model.named_parameters(), total_steps=1000)
+        return Built(cfg, task.model.train(), loss, optimizer)
 
     def batch(self, count: int = BATCH, tokens: int = TOKENS, *, channels_last: bool = True) -> Batch:
         """Random numbers of a training batch's shape."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from sbanet.models.alignment.none import NoAlignment
@@ -36,7 +35,8 @@ class ReferringSegmenter(nn.Module):
         positions: optional, completed by `(channels=[C0, .., C3], stages=)`; adds coordinates before an alignment.
         alignment_stages: the stages that are aligned; at the others words and pixels do not meet.
         align_corners: how the stride-4 logits are resized to the image (True in LAVT and RMSIN).
-        channels_last: whether the numbers of a pixel lie side by side in memory, which convolutions are faster with.
+        channels_last: whether the numbers of a pixel lie side by side in memory, which convolutions are faster with;
+            their weights too where `ReferringSegmentation` has the model.
 
     Raises:
         ValueError: if the backbone does not publish four stages, or `alignment_stages` names another one.
@@ -81,8 +81,6 @@ class ReferringSegmenter(nn.Module):
         if not self.reads_words:
             self.text_encoder.requires_grad_(False)
         self.channels_last = channels_last
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
 
     def forward(self, image_BCHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Tensor:
         """Score every pixel.

@@ -67,7 +67,7 @@ class ReferringSegmentation(L.LightningModule):
         config: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model = model.to(memory_format=torch.channels_last) if model.channels_last else model
         self.loss = loss
         self.optim = optim
         optim.freeze(model.named_parameters())
