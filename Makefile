@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench-data bench-startup
+.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench bench-full bench-data bench-startup
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -44,6 +44,12 @@ test-kill: $(ENVIRONMENT) ## kill runs at random moments and compare them with u
 
 test-slurm: $(ENVIRONMENT) ## sweep on a SLURM that the tests start (slurm-wlm and munge, as root)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slurm
+
+bench: $(ENVIRONMENT) ## measure speed and memory beside the peers' way, write benchmarks/results/speed.md
+	$(PYTHON) benchmarks/speed.py
+
+bench-full: bench ## and how time and memory grow, write benchmarks/results/curves.md
+	$(PYTHON) benchmarks/curves.py
 
 bench-data: $(ENVIRONMENT) ## measure how fast data is read, write benchmarks/results/data.json
 	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/data.py

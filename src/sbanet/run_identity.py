@@ -13,6 +13,7 @@ NEUTRAL_KEYS = (
     "hydra", "logger", "paths", "resume", "slurm", "sweep", "data.root", "data.num_workers", "data.cache", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
     "callbacks.best.every_minutes", "callbacks.best.agree_every_n_steps", "callbacks.best.stop_signals",
+    "profile", "callbacks.profile",
 )  # fmt: skip
 """Where and how a run computes, not what: with all that lies below them, these keys change no result."""
 

@@ -31,8 +31,9 @@ RECORD = Record(sample_id="0", image="0", instance=0, expression="ship", split="
 class Answering(nn.Module):
     """A model that answers one learned logit a pixel, whatever it is asked."""
 
-    def __init__(self, logits: Tensor) -> None:
+    def __init__(self, logits: Tensor, channels_last: bool = False) -> None:
         super().__init__()
+        self.channels_last = channels_last
         self.logits = nn.Parameter(logits)
         self.backbone = SimpleNamespace(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
         self.text_encoder = SimpleNamespace(files={"config.json": "{}"})
@@ -65,11 +66,10 @@ def task_of(logits: Tensor, **options: Any) -> ReferringSegmentation:
     )
     loss = WeightedSum(terms={"bce": BinaryCrossEntropy()}, weights={"bce": 1.0})
     task = ReferringSegmentation(
-        model=Answering(logits),
+        **{"model": Answering(logits), "optim": optim, **options},
         loss=loss,
         seed=3,
         config={"seed": 3},
-        **{"optim": optim, "channels_last": False, **options},
     )
     logged: dict[str, Any] = {}
     task.logged = logged  # type: ignore[assignment]
@@ -250,10 +250,11 @@ def test_a_checkpoint_says_what_its_model_is() -> None:
     assert about["metrics"] == {"val/mIoU": 0.5}
 
 
-def test_the_model_computes_channels_last_if_asked() -> None:
+def test_the_model_computes_channels_last_if_it_says_so() -> None:
     weights = torch.randn(2, 3, 4, 4)
-    assert task_of(weights, channels_last=True).model.logits.is_contiguous(memory_format=torch.channels_last)
-    assert task_of(weights, channels_last=False).model.logits.is_contiguous()
+    for channels_last, layout in ((True, torch.channels_last), (False, torch.contiguous_format)):
+        task = task_of(weights, model=Answering(weights, channels_last))
+        assert task.model.logits.is_contiguous(memory_format=layout)
 
 
 def clipped(precision: Any, value: float | None, algorithm: str | None = None, fused: bool = True) -> Tensor:

@@ -89,6 +89,17 @@ def _interpolation(source: int, target: int, align_corners: bool, dtype: torch.d
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
+def interpolation_under_taps(
+    source: int, target: int, taps: int, align_corners: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(target, source * taps): the interpolation's weights for what each tap of a convolution sees, 0 outside."""
+    plain = _interpolation(source, target, align_corners, dtype, device)
+    padded = torch.nn.functional.pad(plain, (0, 0, taps // 2, taps // 2))
+    return torch.stack([padded[tap : tap + target] for tap in range(taps)], dim=-1).flatten(1)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _averaging(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(target, source): each row averages the pixels that a target pixel covers, even in part."""
     pixels = torch.arange(target, dtype=torch.long, device="cpu")[:, None]

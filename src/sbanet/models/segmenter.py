@@ -35,6 +35,8 @@ class ReferringSegmenter(nn.Module):
         positions: optional, completed by `(channels=[C0, .., C3], stages=)`; adds coordinates before an alignment.
         alignment_stages: the stages that are aligned; at the others words and pixels do not meet.
         align_corners: how the stride-4 logits are resized to the image (True in LAVT and RMSIN).
+        channels_last: whether the numbers of a pixel lie side by side in memory, which convolutions are faster with;
+            their weights too where `ReferringSegmentation` has the model.
 
     Raises:
         ValueError: if the backbone does not publish four stages, or `alignment_stages` names another one.
@@ -54,6 +56,7 @@ class ReferringSegmenter(nn.Module):
         positions: Callable[..., nn.Module] | None = None,
         alignment_stages: Sequence[int] = (0, 1, 2, 3),
         align_corners: bool = False,
+        channels_last: bool = True,
     ) -> None:
         super().__init__()
         channels, width = published_contract(backbone, text_encoder)
@@ -77,6 +80,7 @@ class ReferringSegmenter(nn.Module):
         self.reads_words = any(getattr(node, "reads_words", True) for node in (*self.alignments, self.aggregator))
         if not self.reads_words:
             self.text_encoder.requires_grad_(False)
+        self.channels_last = channels_last
 
     def forward(self, image_BCHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Tensor:
         """Score every pixel.
@@ -99,7 +103,7 @@ class ReferringSegmenter(nn.Module):
             require_shape(f"model.alignment: `visual` of stage {stage}", aligned.visual, visual)
             require_shape(f"model.alignment: `fused` of stage {stage}", aligned.fused, visual)
             visual, words = aligned.visual, aligned.words
-            fused.append(aligned.fused)
+            fused.append(aligned.fused if self.channels_last else aligned.fused.contiguous())
         aggregated = self.aggregator(fused, words)
         for stage in range(NUM_STAGES):
             require_shape(f"model.aggregator: the map of stage {stage}", aggregated[stage], fused[stage])

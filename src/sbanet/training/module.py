@@ -55,7 +55,6 @@ class ReferringSegmentation(L.LightningModule):
         optim: optimiser, schedule and parameter groups.
         seed: of dropout and stochastic depth; each batch reseeds torch from (seed, batch, rank).
         config: the resolved config as plain containers.
-        channels_last: whether the model computes in channels-last memory.
     """
 
     def __init__(
@@ -66,10 +65,9 @@ class ReferringSegmentation(L.LightningModule):
         optim: OptimizerSetup,
         seed: int,
         config: dict[str, Any],
-        channels_last: bool = True,
     ) -> None:
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.model = model.to(memory_format=torch.channels_last) if model.channels_last else model
         self.loss = loss
         self.optim = optim
         optim.freeze(model.named_parameters())

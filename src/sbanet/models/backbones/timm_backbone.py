@@ -20,6 +20,7 @@ from torch import nn
 
 from sbanet.models.backbones import pad_first
 from sbanet.models.backbones.timm_stages import STRIDES, cut, prove, stage_ends
+from sbanet.models.backbones.window_attention import fuse_window_attention
 from sbanet.models.nodes import NUM_STAGES
 from sbanet.models.weights import HUB, WeightsError, asking_the_hub, find_local, hub_failure, read_state_dict
 
@@ -50,13 +51,17 @@ class TimmBackbone(nn.Module):
             learn either, wherever they are.
         pad_before_shift: of a Swin: pad maps to whole windows before they are shifted, as the official code and the
             weights of LAVT and RMSIN do; timm shifts first.
+        fused_attention: of a Swin: whether windowed attention is computed by fused kernels, without its weights in
+            memory; False = as timm does.
+        checkpoint_stages: stages whose activations are not kept for the backward pass but computed again, block by
+            block (`torch.utils.checkpoint`): less memory for more time, the same gradients.
         architecture: further arguments of timm's constructor (`embed_dim`, `depths`), laid over those of the name.
         mean: what is subtracted from each channel of the image, on the scale 0 to 1; None = as the weights expect.
         std: what each channel is then divided by; None = as the weights expect.
 
     Raises:
-        ValueError: timm has no such model, it cannot be run in stages, `frozen_stages` is out of range, or
-            `frozen_modules` finds none.
+        ValueError: timm has no such model, it cannot be run in stages, a stage is out of range or cannot be
+            checkpointed, or `frozen_modules` finds none.
         WeightsError: the weights cannot be had, or do not fit.
     """
 
@@ -70,6 +75,8 @@ class TimmBackbone(nn.Module):
         frozen_stages: int = 0,
         frozen_modules: str | None = None,
         pad_before_shift: bool = False,
+        fused_attention: bool = True,
+        checkpoint_stages: Sequence[int] = (),
         architecture: Mapping[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -85,6 +92,10 @@ class TimmBackbone(nn.Module):
         prove(model, ends, self.stem, stages, name)
         if pad_before_shift:
             pad_first.pad_before_shift(self, name)
+        if fused_attention:
+            fuse_window_attention(self)
+        for stage in checkpoint_stages:
+            checkpoint(stages, stage, name)
         if weights is not None and weights != HUB:
             source = local_source(weights)
             load(model, self, source, match_weights)
@@ -123,6 +134,21 @@ def modules_named(backbone: nn.Module, pattern: str) -> list[nn.Module]:
             f"model.backbone.frozen_modules={pattern}: is in the path of no module; some are {', '.join(paths[-4:])}"
         )
     return found
+
+
+def checkpoint(stages: Sequence[nn.Module], stage: int, name: str) -> None:
+    """Let timm compute a stage's blocks again in the backward pass, in place of keeping what they made.
+
+    Raises:
+        ValueError: there is no such stage, or timm cannot do that to it.
+    """
+    if not 0 <= stage < NUM_STAGES:
+        raise ValueError(f"model.backbone.checkpoint_stages: {stage} is no stage; known: 0, 1, 2, 3")
+    switches = [module for module in stages[stage].modules() if hasattr(module, "grad_checkpointing")]
+    if not switches:
+        raise ValueError(f"model.backbone.checkpoint_stages: timm cannot checkpoint the stages of {name}; set []")
+    for module in switches:
+        module.grad_checkpointing = True  # type: ignore[assignment]
 
 
 def create(name: str, drop_path: float, architecture: Mapping[str, Any], *, from_hub: bool) -> Any:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbanet.models.convolution import convolve_3x3
 from sbanet.models.decoders.topdown import PyramidDecoder
 from sbanet.models.nodes import ChannelLayerNorm
 from sbanet.models.precision import at_least_float32, without_autocast
@@ -32,6 +33,7 @@ class RotatedDecoder(PyramidDecoder):
         hidden: h, the width of the convolutions; half of the last stage's channels when None, as in RMSIN.
         num_outputs: 1 = one logit a pixel (positive = referred); 2 = background and referent.
         align_corners: of the bilinear upsampling (True in RMSIN).
+        mix_early: see `PyramidDecoder`.
         num_kernels: n, the kernels that are turned, weighed and summed.
         max_angle: the angles' bound, degrees.
         dropout: on the description of the map from which angles and weights follow.
@@ -47,6 +49,7 @@ class RotatedDecoder(PyramidDecoder):
         hidden: int | None = None,
         num_outputs: int = 1,
         align_corners: bool = False,
+        mix_early: bool = True,
         num_kernels: int = 1,
         max_angle: float = 40.0,
         dropout: float = 0.2,
@@ -60,6 +63,7 @@ class RotatedDecoder(PyramidDecoder):
             hidden=hidden,
             num_outputs=num_outputs,
             align_corners=align_corners,
+            mix_early=mix_early,
             second_convolution=partial(
                 AdaptiveRotatedConv, num_kernels=num_kernels, max_angle=max_angle, dropout=dropout
             ),
@@ -89,7 +93,10 @@ class AdaptiveRotatedConv(nn.Module):
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         kernels_BOIhw = self._kernels(*self.routing(features_BCHW)).to(features_BCHW.dtype)
-        # every sample is a group of one convolution
+        if features_BCHW.device.type == "cpu":
+            samples = zip(features_BCHW.split(1), kernels_BOIhw, strict=True)
+            return torch.cat([convolve_3x3(sample, kernel) for sample, kernel in samples])
+        # every sample is a group of one convolution, for which GPUs are started once
         stacked = features_BCHW.reshape(1, -1, *features_BCHW.shape[2:])
         convolved = F.conv2d(stacked, kernels_BOIhw.flatten(0, 1), padding=1, groups=len(features_BCHW))
         return convolved.reshape(features_BCHW.shape)
