@@ -75,7 +75,10 @@ def overrides(folder: Path, cache: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_a_node_that_is_lost_and_comes_back(nodes: Nodes, tmp_path: Path, scene_cache: Path) -> None:
+def test_a_node_that_is_lost_and_comes_back(
+    nodes: Nodes, tmp_path: Path, scene_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
     undisturbed = train(*overrides(tmp_path / "undisturbed", scene_cache), "trainer.devices=2")
     assert undisturbed.returncode == 0, undisturbed.stdout
     first, second = nodes.start(), nodes.start()
