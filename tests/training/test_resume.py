@@ -87,6 +87,28 @@ def test_a_stopped_run_takes_the_same_course(
     same_course(tmp_path / "stopped" / "default", tmp_path / "whole" / "default")
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ("trainer.max_epochs=2",),
+        ("trainer.max_epochs=-1", "trainer.max_steps=10", "trainer.check_val_every_n_epoch=null",
+         "trainer.val_check_interval=5"),
+        ("trainer.max_epochs=2", "trainer.val_check_interval=3"),
+    ],
+    ids=["epochs", "steps, with a validation at the last", "a validation before the last"],
+)  # fmt: skip
+def test_a_run_stopped_in_its_test_logs_it_where_the_training_ended(
+    ending: tuple[str, ...], train_tiny: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_tiny(tmp_path / "whole" / "default", *ending)
+    with monkeypatch.context() as patch:
+        patch.setattr(ReferringSegmentation, "test_step", lambda *_: failing())
+        with pytest.raises(RuntimeError, match="no memory"):
+            train_tiny(tmp_path / "stopped" / "default", *ending)
+    train_tiny(tmp_path / "stopped" / "default", *ending)
+    same_course(tmp_path / "stopped" / "default", tmp_path / "whole" / "default")
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_saves_before_the_next_step_and_asks_to_be_run_again(
     name: str, train_tiny: Train, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

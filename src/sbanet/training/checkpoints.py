@@ -164,7 +164,8 @@ class RunCheckpoints(ModelCheckpoint):
         self.signals.unwatch()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen again, for the test."""
+        """Listen again, for the test, whose row is logged at the step and in the epoch where the training ended."""
+        _count_what_validation_saw(trainer)
         self.signals.watch()
 
     def on_test_batch_start(
@@ -246,6 +247,14 @@ def _between_steps(trainer: L.Trainer) -> Iterator[None]:
         progress.is_last_batch = is_last
         for counts in (progress.total, progress.current):
             counts.ready += 1
+
+
+def _count_what_validation_saw(trainer: L.Trainer) -> None:
+    """Count the last step and epoch where Lightning, restored from a finished training's validation, has not yet."""
+    loop = trainer.fit_loop
+    loop.epoch_loop._batches_that_stepped = trainer.global_step
+    epochs = loop.epoch_progress.current
+    epochs.processed = epochs.completed = epochs.started
 
 
 def _relocated(value: Any, before: str, now: str) -> Any:
