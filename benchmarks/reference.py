@@ -1,8 +1,8 @@
 """The peers' way of computing, inside our code: what the speed of everything else is compared with.
 
 In their code attention is a product, a softmax and a product, evaluation is one image at a time, every step waits for
-its loss, the optimiser goes parameter by parameter, and maps are channels-first. Much of that our config says
-(`OVERRIDES`); the rest is here.
+its loss, the optimiser goes parameter by parameter, maps are channels-first, and memory is the C library's own affair.
+Much of that our config says (`OVERRIDES`); the rest is here and in `speed_case.Way`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 OVERRIDES = (
     "model.channels_last=false",
+    "model.fast_linear=false",
     "model.backbone.fused_attention=false",
     "model.decoder.mix_early=false",
     "optim.optimizer.fused=false",

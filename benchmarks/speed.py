@@ -30,7 +30,7 @@ from sbanet.console import console
 RESULTS = Path(__file__).parent / "results"
 COMMAND = "make bench"
 SIZES = {"swin_tiny": 256, "swin_base": 480}
-ROUNDS = {"swin_tiny": {"rounds": 5, "images": 16}, "swin_base": {"rounds": 3, "images": 4}}
+ROUNDS = {"swin_tiny": {"rounds": 5, "images": 16}, "swin_base": {"rounds": 3, "images": 8}}
 EFFECTS = {("rmsin", "swin_tiny"): 3, ("rmsin", "swin_base"): 2}
 """Rounds of ours without each fast path, and with checkpointing."""
 JUDGED = "rmsin swin_base 480"

@@ -42,12 +42,14 @@ class Way:
         bfloat16: whether products are computed in it.
         explicit: whether attention has its weights in memory, whatever the library.
         like_peers: whether each step waits for its loss, and images are evaluated one by one.
+        keeps_memory: whether what one step has freed is kept for the next.
     """
 
     overrides: tuple[str, ...] = ()
     bfloat16: bool = False
     explicit: bool = False
     like_peers: bool = False
+    keeps_memory: bool = True
 
     def context(self) -> AbstractContextManager[Any]:
         """In which the model is called."""
@@ -60,7 +62,7 @@ class Way:
 
 CHECKPOINTING = "model.backbone.checkpoint_stages=[0,1,2,3]"
 WAYS = {
-    "reference": Way(overrides=OVERRIDES, explicit=True, like_peers=True),
+    "reference": Way(overrides=OVERRIDES, explicit=True, like_peers=True, keeps_memory=False),
     "float32": Way(),
     "bf16": Way(bfloat16=True),
     "float32, checkpointing": Way(overrides=(CHECKPOINTING,)),
@@ -70,6 +72,8 @@ WAYS = {
 
 VARIANTS = {
     "without fused attention": Way(overrides=("model.backbone.fused_attention=false",), explicit=True),
+    "without fast linear layers": Way(overrides=("model.fast_linear=false",)),
+    "without keeping freed memory": Way(keeps_memory=False),
     "without channels_last": Way(overrides=("model.channels_last=false",)),
     "without early mixing": Way(overrides=("model.decoder.mix_early=false",)),
     "without fused AdamW": Way(overrides=("optim.optimizer.fused=false",)),

@@ -26,6 +26,7 @@ from sbanet.config.resolvers import multiplies_bfloat16
 from sbanet.console import console
 from sbanet.models.nodes import foreground_logits
 from sbanet.training.complexity import count_multiply_adds, count_parameters
+from sbanet.training.host_memory import keep_freed_memory
 from sbanet.training.module import ReferringSegmentation
 from sbanet.training.trainer import build_trainer
 
@@ -41,11 +42,12 @@ def measure(case: Case, pictures: Path, *, rounds: int, images: int, effects: in
     found: dict[str, Any] = {
         "parameters": count_parameters(ours.model),
         "multiply_adds": count_multiply_adds(ours.model, image_size=case.image_size),
-        "train": in_turn({name: step(case, built[name], WAYS[name]) for name in names}, rounds),
+        "train": in_turn({name: (WAYS[name], step(case, built[name], WAYS[name])) for name in names}, rounds),
     }
     rates.append(product_rates())
-    found["forward"] = in_turn({"reference": forward(case, reference, WAYS["reference"])}, rounds)["reference"]
-    evaluations = {name: evaluation(case, built[name], WAYS[name], pictures, images) for name in names}
+    plain = WAYS["reference"]
+    found["forward"] = in_turn({"reference": (plain, forward(case, reference, plain))}, rounds)["reference"]
+    evaluations = {name: (WAYS[name], evaluation(case, built[name], WAYS[name], pictures, images)) for name in names}
     found["evaluate"] = {
         name: [images / seconds for seconds in times] for name, times in in_turn(evaluations, rounds).items()
     }
@@ -57,7 +59,8 @@ def measure(case: Case, pictures: Path, *, rounds: int, images: int, effects: in
     for name, way in VARIANTS.items() if effects else ():
         way = replace(way, bfloat16=fastest.bfloat16)
         other = case.build(way)
-        found["variants"][name] = in_turn({"ours": step(case, ours, fastest), "other": step(case, other, way)}, effects)
+        pair = {"ours": (fastest, step(case, ours, fastest)), "other": (way, step(case, other, way))}
+        found["variants"][name] = in_turn(pair, effects)
         del other
     found["rates"] = {kind: [rate[kind] for rate in rates] for kind in rates[0]}
     return found
@@ -69,13 +72,14 @@ def product_rates() -> dict[str, float]:
     return {**rates, "bf16": product_rate(torch.bfloat16)} if multiplies_bfloat16() else rates
 
 
-def in_turn(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def in_turn(ways: Mapping[str, tuple[Way, Callable[[], Any]]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each, one after the other, round by round; a first round is not counted."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
-        for name, way in ways.items():
+        for name, (way, run) in ways.items():
+            keep_freed_memory(way.keeps_memory)
             began = time.perf_counter()
-            way()
+            run()
             if number:
                 times[name].append(time.perf_counter() - began)
     return times
@@ -101,10 +105,17 @@ def forward(case: Case, built: Built, way: Way) -> Callable[[], None]:
 
 def evaluation(case: Case, built: Built, way: Way, pictures: Path, images: int) -> Callable[[], None]:
     """From files to intersections and unions: ours by the trainer, by both protocols; the peers' by their loop."""
-    cfg = case.compose((f"data.root={pictures}", f"data.eval_batch_size={min(EVAL_BATCH, images)}"))
+    batch_size = min(EVAL_BATCH, images)
+    settings = (
+        f"data.root={pictures}",
+        f"data.eval_batch_size={batch_size}",
+        "data.num_workers=0",
+    )  # as the peers' loop
+    cfg = case.compose(settings)
     data = instantiate(cfg.data, **built.model.input_format())
     data.test_split = "train"  # here without augmentation
     precision = "bf16-mixed" if way.bfloat16 else "32-true"
+    cfg.trainer.keep_freed_memory = way.keeps_memory
     cfg.trainer.update({"precision": precision, "limit_test_batches": -(-images // cfg.data.eval_batch_size)})
     trainer = build_trainer(cfg.trainer, callbacks=[], logger=False)
     if not way.like_peers:

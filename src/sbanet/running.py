@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -43,8 +42,6 @@ def train(cfg: DictConfig) -> dict[str, float]:
         ConfigError: the config has mistakes, does not fit this machine, or is not that of the folder's run.
     """
     require_sound(cfg)
-    # deterministic mode would also overwrite all fresh memory, to expose reads of it: 7 % of the time for nothing
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     config = plain(cfg)
 

@@ -4,12 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sbanet.models import convolution
 from sbanet.models.convolution import convolve_3x3, convolve_resized
 from sbanet.models.resize import resize_bilinear
 from tests.models.tiny import noise
 
 SHAPES = [(3, 5, 7, 4, 9), (1, 4, 6, 1, 5), (2, 3, 1, 30, 2)]
 """B, I, O, H, W."""
+
+
+@pytest.fixture(autouse=True)
+def slow_kernel(monkeypatch):
+    monkeypatch.setattr(convolution, "KERNEL_IS_SLOW", True)
 
 
 def operands(batch, inputs, outputs, height, width, *, channels_last=True):
@@ -46,12 +52,14 @@ def test_only_what_is_asked_for_is_computed():
     assert weight.grad is not None
 
 
-def test_where_torchs_own_is_fast_it_is_used():
+def test_where_torchs_own_is_fast_it_is_used(monkeypatch):
     features, weight = operands(*SHAPES[0], channels_last=False)
     assert not learns_by_products(convolve_3x3(features, weight))
     features, weight = operands(*SHAPES[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not learns_by_products(convolve_3x3(features, weight))
+    monkeypatch.setattr(convolution, "KERNEL_IS_SLOW", False)
+    assert not learns_by_products(convolve_3x3(features, weight))
 
 
 @pytest.mark.parametrize("align_corners", [False, True])

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
+from sbanet.models.linear import linear
 from sbanet.models.resize import interpolation_under_taps
 
 KERNEL = 3
+
+KERNEL_IS_SLOW = torch.backends.cpu.get_cpu_capability() != "AVX512"
+"""Whether this CPU's convolution has a gradient of the weight that is a quarter as fast as products, in float32."""
 
 
 class Convolution3x3(nn.Conv2d):
@@ -32,10 +36,11 @@ class Convolution3x3(nn.Conv2d):
 def convolve_3x3(features_BIHW: Tensor, weight_OIhw: Tensor) -> Tensor:
     """`F.conv2d(..., padding=1)`; where CPUs are slow, the gradient of the weight is matrix products.
 
-    That is in channels-last memory in float32: without AVX-512 their kernel is a quarter as fast as a product.
+    That is without AVX-512, in channels-last memory in float32.
     """
     product_is_faster = (
-        features_BIHW.device.type == "cpu"
+        KERNEL_IS_SLOW
+        and features_BIHW.device.type == "cpu"
         and features_BIHW.itemsize >= 4
         and not torch.is_autocast_enabled("cpu")
         and features_BIHW.is_contiguous(memory_format=torch.channels_last)
@@ -58,7 +63,7 @@ def convolve_resized(
         (B, O, H, W), channels last in memory.
     """
     (height, width), outputs = features_BIhw.shape[-2:], len(weight_OIyx)
-    mixed = features_BIhw.permute(0, 2, 3, 1) @ weight_OIyx.permute(1, 3, 2, 0).flatten(1)  # B h w (x y O)
+    mixed = linear(features_BIhw.permute(0, 2, 3, 1), weight_OIyx.permute(3, 2, 0, 1).flatten(0, 2))  # B h w (x y O)
     kind = (KERNEL, align_corners, mixed.dtype, mixed.device)
     columns = interpolation_under_taps(width, size[1], *kind)
     rows = interpolation_under_taps(height, size[0], *kind)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from sbanet.models.alignment.none import NoAlignment
+from sbanet.models.linear import use_fast_linear
 from sbanet.models.nodes import NUM_STAGES, Words
 from sbanet.models.resize import resize_logits
 
@@ -37,6 +38,7 @@ class ReferringSegmenter(nn.Module):
         align_corners: how the stride-4 logits are resized to the image (True in LAVT and RMSIN).
         channels_last: whether the numbers of a pixel lie side by side in memory, which convolutions are faster with;
             their weights too where `ReferringSegmentation` has the model.
+        fast_linear: whether linear layers are computed as convolutions on processors where these are faster.
 
     Raises:
         ValueError: if the backbone does not publish four stages, or `alignment_stages` names another one.
@@ -57,6 +59,7 @@ class ReferringSegmenter(nn.Module):
         alignment_stages: Sequence[int] = (0, 1, 2, 3),
         align_corners: bool = False,
         channels_last: bool = True,
+        fast_linear: bool = True,
     ) -> None:
         super().__init__()
         channels, width = published_contract(backbone, text_encoder)
@@ -81,6 +84,8 @@ class ReferringSegmenter(nn.Module):
         if not self.reads_words:
             self.text_encoder.requires_grad_(False)
         self.channels_last = channels_last
+        if fast_linear:
+            use_fast_linear(self)
 
     def forward(self, image_BCHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Tensor:
         """Score every pixel.

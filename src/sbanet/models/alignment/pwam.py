@@ -102,6 +102,6 @@ def heads_of(stage: int, heads: int | Sequence[int], channels: int) -> int:
 def instance_norm(pixels_BNC: Tensor, eps: float = 1e-5) -> Tensor:
     """Normalise each channel of each sample over its N pixels; no parameters, the same in training and eval."""
     pixels = pixels_BNC if pixels_BNC.dtype.is_floating_point and pixels_BNC.itemsize > 2 else pixels_BNC.float()
-    mean = pixels.mean(1, keepdim=True)
-    variance = pixels.var(1, keepdim=True, unbiased=False)
-    return ((pixels - mean) * (variance + eps).rsqrt()).to(pixels_BNC.dtype)
+    centred = pixels - pixels.mean(1, keepdim=True)
+    variance = centred.square().mean(1, keepdim=True)  # `var` takes several times as long on CPUs
+    return (centred * (variance + eps).rsqrt()).to(pixels_BNC.dtype)

@@ -22,23 +22,27 @@ WEIGHTS_AT_ONCE = 1 << 20
 
 
 class FusedWindowAttention(WindowAttention):
-    """timm's windowed attention, computed by a fused kernel: the same weights, the same numbers.
+    """timm's windowed attention without its weights in memory: the same parameters, the same numbers.
 
-    timm has such a path that is off by default; GPUs take it. CPUs need another one, since their kernel has no
-    gradient for the learned position bias.
+    timm has such a path that is off by default, by torch's fused kernel; GPUs take it. The kernel of CPUs has no
+    gradient for the learned position bias, and takes up to twice the time of products on a few windows at once.
     """
+
+    relative_position_index: Tensor
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, C) and what is added to the scores of each window, (W, N, N) -> (B, N, C)."""
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.compiler.is_compiling():  # a graph would hold every step of the loop
             return super().forward(x, mask)
         qkv_BN3hd = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
-        attended_BNhd: Tensor = attend_in_windows(qkv_BN3hd, self._get_rel_pos_bias()[0], mask)
+        # an embedding's gradient is summed faster than that of an indexed table
+        bias_NNh = F.embedding(self.relative_position_index, self.relative_position_bias_table)
+        attended_BNhd: Tensor = attend_in_windows(qkv_BN3hd, bias_NNh.permute(2, 0, 1).contiguous(), mask)
         return self.proj_drop(self.proj(attended_BNhd.flatten(2)))
 
 
 def fuse_window_attention(backbone: nn.Module) -> None:
-    """Let every windowed attention of a Swin be computed by a fused kernel; other models have their own."""
+    """Let every windowed attention of a Swin be computed without its weights in memory; other models have their own."""
     for module in backbone.modules():
         if type(module) is WindowAttention and not module.attn_drop.p:  # weights that are dropped must be in memory
             module.__class__ = FusedWindowAttention
@@ -46,22 +50,18 @@ def fuse_window_attention(backbone: nn.Module) -> None:
 
 
 class _WindowedAttention(torch.autograd.Function):
-    """The fused kernel forwards; backwards the weights are computed again, as many at a time as the caches hold."""
+    """As many weights at a time as the caches hold; for the backward pass they are computed again."""
 
     @staticmethod
     def forward(ctx: Any, qkv_BN3hd: Tensor, bias_hNN: Tensor, mask_WNN: Tensor | None) -> Tensor:
         ctx.save_for_backward(qkv_BN3hd, bias_hNN, mask_WNN)
+        attended_BNhd = torch.empty_like(qkv_BN3hd[:, :, 0])
         with without_autocast(qkv_BN3hd):
-            query, key, value = qkv_BN3hd.permute(2, 0, 3, 1, 4)
-            bias_hNN = bias_hNN.to(qkv_BN3hd.dtype)
-            if mask_WNN is None:
-                return F.scaled_dot_product_attention(query, key, value, attn_mask=bias_hNN[None]).transpose(1, 2)
-            attended = torch.empty_like(query.transpose(1, 2))
-            for some, mask in _parts(qkv_BN3hd, mask_WNN, 4 * WEIGHTS_AT_ONCE):
-                added = bias_hNN if mask is None else bias_hNN + mask.to(bias_hNN.dtype)
-                part = F.scaled_dot_product_attention(query[some], key[some], value[some], attn_mask=added)
-                attended[some] = part.transpose(1, 2)
-            return attended
+            for some, mask in _parts(qkv_BN3hd, mask_WNN):
+                query, key, value = _scaled(qkv_BN3hd[some])
+                weights = _weights(query, key, bias_hNN, mask).to(value.dtype)
+                attended_BNhd[some] = (weights @ value).transpose(1, 2)
+        return attended_BNhd
 
     @staticmethod
     @once_differentiable
@@ -71,13 +71,10 @@ class _WindowedAttention(torch.autograd.Function):
         gradients = torch.empty_like(qkv_BN3hd)
         of_bias = torch.zeros_like(bias_hNN)
         with without_autocast(qkv_BN3hd):
-            for some, mask in _parts(qkv_BN3hd, mask_WNN, WEIGHTS_AT_ONCE):
-                query, key, value = (part.contiguous() for part in qkv_BN3hd[some].permute(2, 0, 3, 1, 4))
+            for some, mask in _parts(qkv_BN3hd, mask_WNN):
+                query, key, value = _scaled(qkv_BN3hd[some])
                 gradient = gradient_BNhd[some].transpose(1, 2).contiguous()
-                query *= scale
-                scores = at_least_float32(query @ key.mT)
-                scores += bias_hNN if mask is None else bias_hNN + mask
-                weights = scores.softmax(-1)
+                weights = _weights(query, key, bias_hNN, mask)
                 of_weights = at_least_float32(gradient @ value.mT)
                 of_weights -= (of_weights * weights).sum(-1, keepdim=True)
                 of_scores = of_weights.mul_(weights)
@@ -100,10 +97,23 @@ def attend_in_windows(qkv_BN3hd: Tensor, bias_hNN: Tensor, mask_WNN: Tensor | No
     return _WindowedAttention.apply(qkv_BN3hd, bias_hNN, mask_WNN)
 
 
-def _parts(qkv_BN3hd: Tensor, mask_WNN: Tensor | None, weights: int) -> Iterator[tuple[slice, Tensor | None]]:
-    """Windows with about so many attention weights together, and their masks (windows, 1, N, N)."""
+def _scaled(qkv_BN3hd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, already divided by sqrt(d), keys and values, (B, h, N, d) each."""
+    query, key, value = qkv_BN3hd.permute(2, 0, 3, 1, 4)
+    return (query * query.shape[-1] ** -0.5).contiguous(), key.contiguous(), value.contiguous()
+
+
+def _weights(query_BhNd: Tensor, key_BhNd: Tensor, bias_hNN: Tensor, mask_B1NN: Tensor | None) -> Tensor:
+    """(B, h, N, N), in at least float32."""
+    scores = at_least_float32(query_BhNd @ key_BhNd.mT)
+    scores += bias_hNN if mask_B1NN is None else bias_hNN + mask_B1NN
+    return scores.softmax(-1)
+
+
+def _parts(qkv_BN3hd: Tensor, mask_WNN: Tensor | None) -> Iterator[tuple[slice, Tensor | None]]:
+    """Windows with about `WEIGHTS_AT_ONCE` together, and their masks (windows, 1, N, N)."""
     count, places, _, heads, _ = qkv_BN3hd.shape
-    size = max(1, weights // (heads * places**2))
+    size = max(1, WEIGHTS_AT_ONCE // (heads * places**2))
     for first in range(0, count, size):
         some = slice(first, min(first + size, count))
         if mask_WNN is None:

@@ -1,0 +1,54 @@
+"""Linear layers by the fastest products that a processor's libraries have.
+
+Shape letters: I inputs, O outputs; `...` anything.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FastLinear(nn.Linear):
+    """A linear layer that is computed as a 1x1 convolution where that is faster: the same weights and function."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., I) -> (..., O)."""
+        return linear(features, self.weight, self.bias)
+
+
+def use_fast_linear(model: nn.Module) -> None:
+    """Let every linear layer in a model be a `FastLinear`; those of other classes have their own ways."""
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.__class__ = FastLinear
+
+
+def linear(features: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """`F.linear`, (..., I) -> (..., O), as a 1x1 convolution where that is faster."""
+    if not _convolution_is_faster(features):
+        return F.linear(features, weight_OI, bias_O)
+    pixels_1IN1 = features.reshape(1, -1, 1, features.shape[-1]).permute(0, 3, 1, 2)
+    mixed_1ON1 = F.conv2d(pixels_1IN1, weight_OI[:, :, None, None], bias_O)
+    return mixed_1ON1.permute(0, 2, 3, 1).reshape(*features.shape[:-1], len(weight_OI))
+
+
+def _convolution_is_faster(features: Tensor) -> bool:
+    return (
+        PRODUCTS_ARE_SLOW
+        and features.device.type == "cpu"
+        and features.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and features.numel() > 0
+    )
+
+
+def products_are_slow() -> bool:
+    """Whether torch's float32 matrix products leave this processor's AVX-512 unused: MKL's on AMD; oneDNN uses it."""
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    has_both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    return has_both and "AMD" in str(known.get("cpu_name", "")) and bool(known.get("avx512_f"))
+
+
+PRODUCTS_ARE_SLOW = products_are_slow()
