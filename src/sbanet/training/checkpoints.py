@@ -14,6 +14,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loops.progress import _ProcessedTracker
 
 from sbanet.errors import ConfigError
 from sbanet.files import open_atomically
@@ -254,6 +255,7 @@ def _count_what_validation_saw(trainer: L.Trainer) -> None:
     loop = trainer.fit_loop
     loop.epoch_loop._batches_that_stepped = trainer.global_step
     epochs = loop.epoch_progress.current
+    assert isinstance(epochs, _ProcessedTracker)
     epochs.processed = epochs.completed = epochs.started
 
 
