@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench bench-full bench-data bench-startup
+.PHONY: help setup demo sweep test test-slow test-kill test-slurm lint bench bench-full bench-data bench-loading bench-startup
 
 RUNS_HERE := import importlib.util, pathlib, sys, sbanet; \
 	here = pathlib.Path(sbanet.__file__).resolve().is_relative_to(pathlib.Path("src").resolve()); \
@@ -53,6 +53,9 @@ bench-full: bench ## and how time and memory grow, write benchmarks/results/curv
 
 bench-data: $(ENVIRONMENT) ## measure how fast data is read, write benchmarks/results/data.json
 	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/data.py
+
+bench-loading: $(ENVIRONMENT) ## measure whether reading data holds training back, write benchmarks/results/loading.json
+	$(PYTHON) benchmarks/loading.py
 
 bench-startup: $(ENVIRONMENT) ## measure how soon the commands answer, write benchmarks/results/startup.json
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/startup.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,23 @@ def test_every_row_has_a_native_target_where_one_has(collate):
     batch = collate(samples((24, 24), (50, 20), (24, 24)))
     assert [tuple(target.shape) for target in batch.native_targets] == [(24, 24), (50, 20), (24, 24)]
     assert torch.equal(batch.native_targets[2], batch.target[2])
+
+
+def test_an_image_that_several_samples_share_is_there_once():
+    collate = Collate(letter_counts, mean=MEAN, std=STD, sentences_per_image=2)
+    one, two = samples((24, 24), (24, 24))
+    batch = collate([one, replace(one, expression="b"), two, two])
+    assert batch.image.shape == (2, 3, 24, 24)
+    assert len(batch) == len(batch.target) == len(batch.token_ids) == 4
+    whole = Collate(letter_counts, mean=MEAN, std=STD)([one, one, two, two])
+    assert torch.equal(batch.image.repeat_interleave(2, 0), whole.image)
+
+
+@pytest.mark.parametrize("order", [[0, 0, 0, 1], [0, 1, 1, 1], [0, 0, 1]])
+def test_images_that_differ_are_all_there(order):
+    collate = Collate(letter_counts, mean=MEAN, std=STD, sentences_per_image=2)
+    given = samples((24, 24), (24, 24))
+    assert len(collate([given[place] for place in order]).image) == len(order)
 
 
 def test_a_batch_moves_as_a_whole(collate):

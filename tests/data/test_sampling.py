@@ -14,7 +14,7 @@ NUM_SAMPLES, GLOBAL_BATCH = 101, 24
 
 def train_batches(ranks: int = 1, rank: int = 0, accumulate: int = 1, seed: int = 3, epoch: int = 0, done: int = 0):
     return TrainBatches(
-        NUM_SAMPLES,
+        range(NUM_SAMPLES),
         global_batch=GLOBAL_BATCH,
         ranks=ranks,
         rank=rank,
@@ -74,7 +74,7 @@ def test_a_batch_that_cannot_be_dealt_evenly_is_refused(ranks, accumulate):
 
 def test_a_training_set_smaller_than_a_batch_is_refused():
     with pytest.raises(ConfigError, match="batch_size=12: the training set has only 11 samples"):
-        TrainBatches(11, global_batch=12, ranks=1, rank=0, accumulate=1, seed=0, position=lambda: (0, 0))
+        TrainBatches(range(11), global_batch=12, ranks=1, rank=0, accumulate=1, seed=0, position=lambda: (0, 0))
 
 
 @pytest.mark.parametrize("done", range(9))
@@ -85,13 +85,59 @@ def test_a_resumed_epoch_yields_exactly_the_rest(done):
 
 def test_the_position_is_asked_at_every_start():
     place = [(0, 0)]
-    batches = TrainBatches(8, global_batch=2, ranks=1, rank=0, accumulate=1, seed=0, position=lambda: place[0])
+    batches = TrainBatches(range(8), global_batch=2, ranks=1, rank=0, accumulate=1, seed=0, position=lambda: place[0])
     first = list(batches)
     place[0] = (1, 0)
     second = list(batches)
     place[0] = (1, 3)
     assert list(batches) == second[3:]
     assert first != second
+
+
+IMAGES = [*"aaaaabbccccdddddddd", *"e" * 12]
+"""Of 31 samples: 5, 2, 4, 8 and 12."""
+
+
+def in_sets(ranks: int = 1, rank: int = 0, epoch: int = 0, done: int = 0, batch: int = 8):
+    return TrainBatches(
+        IMAGES, global_batch=batch, ranks=ranks, rank=rank, accumulate=1, seed=3, position=lambda: (epoch, done),
+        sentences_per_image=4,
+    )  # fmt: skip
+
+
+def test_samples_of_an_image_come_in_sets_that_are_augmented_alike():
+    batches = list(in_sets())
+    assert len(batches) == len(in_sets()) == 4  # of 36 samples: 8, 4, 4, 8, 12
+    for batch in batches:
+        for some in (batch[:4], batch[4:]):
+            assert len({IMAGES[draw.position] for draw in some}) == 1
+            assert len({draw.seed for draw in some}) == 1
+    seeds = [batch[place].seed for batch in batches for place in (0, 4)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_every_sample_is_in_a_set_and_none_twice_where_they_fill_it():
+    drawn = list(itertools.chain(*([draw.position for draw in batch] for batch in in_sets(batch=12))))
+    assert len(drawn) == 36
+    assert set(drawn) == set(range(31))
+    assert [drawn.count(position) for position in range(7, 31)] == [1] * 24
+    assert sorted({tuple(drawn[k : k + 4]) for k in range(0, 36, 4)}) != sorted(
+        tuple(batch[k].position for k in range(start, start + 4))
+        for batch in in_sets(batch=12, epoch=1)
+        for start in (0, 4, 8)
+    )
+
+
+def test_ranks_share_out_whole_sets():
+    whole = [draw for batch in in_sets() for draw in batch]
+    ones, others = (list(in_sets(2, rank)) for rank in (0, 1))
+    assert [draw for pair in zip(ones, others, strict=True) for batch in pair for draw in batch] == whole
+    assert list(in_sets(done=2)) == list(in_sets())[2:]
+
+
+def test_a_batch_that_cuts_a_set_is_refused():
+    with pytest.raises(ConfigError, match=r"batch_size=12 .*2 ranks x 1 .* x 4 sentences an image; choose .* of 8$"):
+        in_sets(2, batch=12)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])

@@ -132,7 +132,9 @@ def test_loader_processes_augment_as_the_main_one_does(epoch):
 
     def images(num_workers: int) -> list[torch.Tensor]:
         samples = Samples(noise, noise.records, Transform(steps(), image_size=20))
-        batches = TrainBatches(8, global_batch=4, ranks=1, rank=0, accumulate=1, seed=2, position=lambda: (epoch, 0))
+        batches = TrainBatches(
+            range(8), global_batch=4, ranks=1, rank=0, accumulate=1, seed=2, position=lambda: (epoch, 0)
+        )
         collate = Collate(letter_counts, mean=(0, 0, 0), std=(1, 1, 1))
         loader = DataLoader(samples, batch_sampler=batches, collate_fn=collate, num_workers=num_workers)
         return [batch.image for batch in loader]
@@ -146,7 +148,13 @@ def test_another_epoch_augments_otherwise():
     noise = Noise(1, (16, 16))
     samples = Samples(noise, noise.records, Transform(steps(), image_size=16))
     draws = [
-        next(iter(TrainBatches(1, global_batch=1, ranks=1, rank=0, accumulate=1, seed=2, position=lambda e=e: (e, 0))))
+        next(
+            iter(
+                TrainBatches(
+                    range(1), global_batch=1, ranks=1, rank=0, accumulate=1, seed=2, position=lambda e=e: (e, 0)
+                )
+            )
+        )
         for e in (0, 1)
     ]
     assert draws[0][0].position == draws[1][0].position

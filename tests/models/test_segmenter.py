@@ -148,6 +148,30 @@ def test_neighbours_change_nothing(exact_model):
     assert (changed[1] - logits[1]).abs().amax() > 1e-6
 
 
+@pytest.mark.parametrize("stages", [(0, 1, 2, 3), (2, 3), (1,), ()], ids=str)
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_sentences_may_share_their_image(stages, channels_last):
+    model = stir(segmenter(alignment_stages=stages, channels_last=channels_last)).double().eval()
+    image, tokens = images(2, 40, 56, torch.float64), TOKENIZER([*SENTENCES[:3], SENTENCES[1]])
+    rows = []
+    model.backbone.stages[0].register_forward_hook(lambda _, __, visual: rows.append(len(visual)))
+    shared, apart = model(image, *tokens), model(image.repeat_interleave(2, 0), *tokens)
+    assert rows == [2, 4]
+    torch.testing.assert_close(shared, apart, rtol=0, atol=1e-10)
+    weights, parameters = noise(*apart.shape), [p for p in model.parameters() if p.requires_grad]
+    ones, others = (
+        torch.autograd.grad((logits * weights).sum(), parameters, allow_unused=True) for logits in (shared, apart)
+    )
+    for one, other in zip(ones, others, strict=True):
+        if other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_sentences_that_cannot_be_shared_out_are_refused():
+    with pytest.raises(ValueError, match="3 sentences to 2 images: expected one or as many to each image"):
+        segmenter()(images(2, 40, 56), *TOKENIZER(SENTENCES[:3]))
+
+
 @torch.inference_mode()
 def test_the_sentence_matters(exact_model):
     image = images(2, 40, 56, torch.float64)[:1].expand(2, -1, -1, -1)

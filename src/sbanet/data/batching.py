@@ -88,10 +88,20 @@ class Collate:
         tokenizer: sentences -> token ids and mask, padded to the longest of the batch.
         mean: of each channel, on the scale 0 to 1.
         std: of each channel, on the scale 0 to 1.
+        sentences_per_image: samples side by side that may share their image; one image a set of them is in the batch
+            if in all sets they do.
     """
 
-    def __init__(self, tokenizer: Tokenize | Any, *, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenize | Any,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        sentences_per_image: int = 1,
+    ) -> None:
         self.tokenizer = tokenizer
+        self.sentences_per_image = sentences_per_image
         self.scale = torch.tensor([1 / (255 * deviation) for deviation in std])
         self.offset = torch.tensor([-average / deviation for average, deviation in zip(mean, std, strict=True)])
 
@@ -99,13 +109,21 @@ class Collate:
         """Stack; the image comes out channels-last in memory."""
         token_ids, token_mask = self.tokenizer([sample.expression for sample in samples])
         return Batch(
-            image=self.normalise(np.stack([sample.image for sample in samples])),
+            image=self.normalise(np.stack(self._images(samples))),
             token_ids=token_ids,
             token_mask=token_mask,
             target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
             records=[sample.record for sample in samples],
             native_targets=_native_targets(samples),
         )
+
+    def _images(self, samples: Sequence[Sample]) -> list[np.ndarray]:
+        images, together = [sample.image for sample in samples], self.sentences_per_image
+        firsts = images[::together]
+        if len(images) % together or len({image.shape for image in images}) > 1:
+            return images
+        alike = all(np.array_equal(image, firsts[place // together]) for place, image in enumerate(images))
+        return firsts if alike else images
 
     def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) float32: times scale, plus offset."""

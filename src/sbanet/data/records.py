@@ -67,7 +67,7 @@ class Batch:
     """What a model is fed and scored on.
 
     Attributes:
-        image: (B, 3, H, W) float32, normalised.
+        image: (B, 3, H, W) float32, normalised; (I, 3, H, W) where each image is that of B / I rows in turn.
         token_ids: (B, T) int64, padded to the longest sentence of the batch.
         token_mask: (B, T) bool, True = a real token; at least one a row.
         target: (B, H, W) bool at the network's size.

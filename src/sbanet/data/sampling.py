@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,14 +24,18 @@ class TrainBatches:
     the ranks and accumulation steps in turn. Any number of ranks sees the same global batches. Samples
     that do not fill a global batch are left out of the epoch.
 
+    With several sentences an image, what is permuted are sets of so many samples of one image, augmented alike; where
+    an image's samples do not fill its last set, some of them come twice.
+
     Args:
-        num_samples: size of the training set.
+        images: of each sample of the training set, which image it is of.
         global_batch: samples an optimiser step, over all ranks.
         ranks: number of ranks.
         rank: this one.
         accumulate: backward passes an optimiser step.
         seed: the run's seed.
         position: returns (epoch, batches of this rank that the epoch already had), asked at each start.
+        sentences_per_image: samples of one image side by side.
 
     Raises:
         ConfigError: the global batch cannot be dealt evenly, or the training set is smaller than it.
@@ -39,7 +43,7 @@ class TrainBatches:
 
     def __init__(
         self,
-        num_samples: int,
+        images: Sequence[Hashable],
         *,
         global_batch: int,
         ranks: int,
@@ -47,15 +51,20 @@ class TrainBatches:
         accumulate: int,
         seed: int,
         position: Callable[[], tuple[int, int]],
+        sentences_per_image: int = 1,
     ) -> None:
-        if global_batch % (ranks * accumulate):
+        parts = ranks * accumulate * sentences_per_image
+        if global_batch % parts:
+            of_images = f" x {sentences_per_image} sentences an image" if sentences_per_image > 1 else ""
             raise ConfigError(
                 f"data.batch_size={global_batch} (global) cannot be dealt to {ranks} ranks x {accumulate} "
-                f"accumulation steps; choose a multiple of {ranks * accumulate}"
+                f"accumulation steps{of_images}; choose a multiple of {parts}"
             )
-        if num_samples < global_batch:
-            raise ConfigError(f"data.batch_size={global_batch}: the training set has only {num_samples} samples")
-        self.num_samples = num_samples
+        if len(images) < global_batch:
+            raise ConfigError(f"data.batch_size={global_batch}: the training set has only {len(images)} samples")
+        self.sentences_per_image = sentences_per_image
+        self._groups = _alike(images) if sentences_per_image > 1 else []
+        self.num_samples = sum(_filled(len(group), sentences_per_image) for group in self._groups) or len(images)
         self.global_batch = global_batch
         self.ranks, self.rank, self.accumulate = ranks, rank, accumulate
         self.seed = seed
@@ -71,11 +80,20 @@ class TrainBatches:
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch, done = self.position()
-        order = np.random.Generator(np.random.PCG64([self.seed, epoch])).permutation(self.num_samples)
+        order, together = self._order(epoch), self.sentences_per_image
         size = self.batch_size
         for batch in range(done, len(self)):
             start = (batch * self.ranks + self.rank) * size
-            yield [Draw(int(index), sample_seed(self.seed, epoch, index)) for index in order[start : start + size]]
+            sets = order[start : start + size].reshape(-1, together)
+            yield [Draw(int(index), sample_seed(self.seed, epoch, some[0])) for some in sets for index in some]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        random, together = np.random.Generator(np.random.PCG64([self.seed, epoch])), self.sentences_per_image
+        if together == 1:
+            return random.permutation(self.num_samples)
+        filled = [np.resize(random.permutation(group), _filled(len(group), together)) for group in self._groups]
+        sets = np.concatenate(filled).reshape(-1, together)
+        return sets[random.permutation(len(sets))].flatten()
 
 
 class EvalBatches:
@@ -103,6 +121,19 @@ class EvalBatches:
         starts = range(0, self.num_samples, self.batch_size)
         for start in starts[self.rank :: self.ranks]:
             yield [Draw(index, 0) for index in range(start, min(start + self.batch_size, self.num_samples))]
+
+
+def _alike(images: Sequence[Hashable]) -> list[np.ndarray]:
+    """The positions of each image's samples."""
+    groups: dict[Hashable, list[int]] = {}
+    for position, image in enumerate(images):
+        groups.setdefault(image, []).append(position)
+    return [np.array(group) for group in groups.values()]
+
+
+def _filled(count: int, together: int) -> int:
+    """The least multiple of `together` that is no less than `count`."""
+    return -(-count // together) * together
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:

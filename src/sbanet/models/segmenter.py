@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from sbanet.models.alignment.none import NoAlignment
@@ -69,6 +70,7 @@ class ReferringSegmenter(nn.Module):
         self.backbone = backbone
         self.text_encoder = text_encoder
         self.alignment_stages = frozenset(alignment_stages)
+        self.first_of_each_sentence = min(alignment_stages, default=NUM_STAGES - 1)
         self.positions = positions(channels=channels, stages=self.alignment_stages) if positions is not None else None
         self.alignments = nn.ModuleList(
             (alignment if stage in alignment_stages else NoAlignment)(
@@ -91,17 +93,24 @@ class ReferringSegmenter(nn.Module):
         """Score every pixel.
 
         Args:
-            image_BCHW: normalised float image of any size.
+            image_BCHW: normalised float image of any size; one a row, or one for each B / I rows in turn, (I, C, H, W):
+                what comes before the first alignment is then computed once for them.
             token_ids_BT: int64 ids from `text_encoder.tokenizer`.
             token_mask_BT: bool, True = a real token; at least one a row.
 
         Returns:
             Logits (B, H, W), positive = referred; (B, 2, H, W) if the decoder has two outputs.
+
+        Raises:
+            ValueError: B is no multiple of I.
         """
         words: Words = self.text_encoder(token_ids_BT, token_mask_BT)
+        sentences = sentences_per_image(image_BCHW, token_ids_BT)
         visual, fused = self.backbone.stem(image_BCHW), []
         for stage in range(NUM_STAGES):
             visual = self.backbone.stages[stage](visual)
+            if stage == self.first_of_each_sentence:
+                visual, *fused = (repeat_rows(features, sentences) for features in (visual, *fused))
             if self.positions is not None and stage in self.alignment_stages:
                 visual = self.positions(visual, stage)
             aligned = self.alignments[stage](visual, words)
@@ -131,6 +140,27 @@ class ReferringSegmenter(nn.Module):
         from sbanet.inference import predict
 
         return predict(self, image, expression, **options).mask
+
+
+def sentences_per_image(image_ICHW: Tensor, token_ids_BT: Tensor) -> int:
+    """B / I.
+
+    Raises:
+        ValueError: that is no whole number.
+    """
+    images, rows = len(image_ICHW), len(token_ids_BT)
+    if rows % images:
+        raise ValueError(f"{rows} sentences to {images} images: expected one or as many to each image")
+    return rows // images
+
+
+def repeat_rows(features_ICHW: Tensor, times: int) -> Tensor:
+    """(I, C, H, W) -> (I * times, C, H, W), each row so often in turn; channels last in memory stay so."""
+    if times == 1:
+        return features_ICHW
+    if not features_ICHW.is_contiguous(memory_format=torch.channels_last):
+        return features_ICHW.repeat_interleave(times, dim=0)
+    return features_ICHW.permute(0, 2, 3, 1).repeat_interleave(times, dim=0).permute(0, 3, 1, 2)
 
 
 def published_contract(backbone: Any, text_encoder: Any) -> tuple[list[int], int]:

@@ -37,6 +37,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         tokenizer: of the model's text encoder.
         batch_size: *global* batch of training: samples an optimiser step, over all ranks and accumulation steps.
         eval_batch_size: samples an evaluation batch on one rank.
+        sentences_per_image: samples of one image side by side in a training batch, augmented alike; what the model
+            computes of the image alone is computed once for them.
         image_size: side of the square that the network sees, in pixels.
         resize: how images come to that size, `area` or `pillow`; see `sbanet.resizing`.
         seed: of order and augmentation.
@@ -61,6 +63,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         tokenizer: Callable[[Sequence[str]], tuple[torch.Tensor, torch.Tensor]],
         batch_size: int,
         eval_batch_size: int,
+        sentences_per_image: int = 1,
         image_size: int,
         seed: int,
         num_workers: int | Literal["auto"] = 0,
@@ -75,6 +78,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         require_whole(1, batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=image_size)
+        require_whole(1, sentences_per_image=sentences_per_image)
         require_whole(0, seed=seed)
         if num_workers != "auto":
             require_whole(0, num_workers=num_workers)
@@ -84,6 +88,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         self.name = name
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.sentences_per_image = sentences_per_image
         self.image_size = image_size
         self.resize: Resize = resize
         self.seed = seed
@@ -94,6 +99,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         self.published = dict(published or {})
         self.mean, self.std = tuple(mean), tuple(std)
         self.collate = Collate(tokenizer, mean=mean, std=std)
+        self._collate_learned = Collate(tokenizer, mean=mean, std=std, sentences_per_image=sentences_per_image)
         self._augmentation = list(augmentation)
         self.test_split = "test"  # what `trainer.test` scores; sbanet-evaluate sets it
         self._splits: dict[str, Samples] = {}
@@ -145,15 +151,16 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         progress = trainer.fit_loop.epoch_loop.batch_progress
         overfits = trainer.overfit_batches > 0  # type: ignore[attr-defined]  # then every epoch is the first
         batches = TrainBatches(
-            len(samples),
+            [record.image for record in samples.records],
             global_batch=self.batch_size,
             ranks=trainer.world_size,
             rank=trainer.global_rank,
             accumulate=trainer.accumulate_grad_batches,
             seed=self.seed,
             position=lambda: (0 if overfits else trainer.current_epoch, progress.current.ready),
+            sentences_per_image=self.sentences_per_image,
         )
-        return self._loader(self._with_cache(samples), batches)
+        return self._loader(self._with_cache(samples), batches, self._collate_learned)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation batches of this rank."""
@@ -183,7 +190,7 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         batches = EvalBatches(
             len(samples), batch_size=self.eval_batch_size, ranks=trainer.world_size, rank=trainer.global_rank
         )
-        return self._loader(self._with_cache(samples), batches)
+        return self._loader(self._with_cache(samples), batches, self.collate)
 
     def _with_cache(self, samples: Samples) -> Samples:
         """The samples with their pixels cached, if the user wants that and the steps can use it."""
@@ -202,12 +209,12 @@ class ReferringDataModule(L.LightningDataModule, ABC):
             raise DataError("the data module has no trainer yet; pass it to trainer.fit, validate or test")
         return self.trainer
 
-    def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
+    def _loader(self, samples: Samples, batches: TrainBatches | EvalBatches, collate: Collate) -> DataLoader[Batch]:
         workers = suitable_workers(self._trainer().num_devices) if self.num_workers == "auto" else self.num_workers
         return LazyLoader(
             samples,  # type: ignore[arg-type]
             batch_sampler=batches,
-            collate_fn=self.collate,
+            collate_fn=collate,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
