@@ -95,7 +95,15 @@ def test_ranks_change_no_integer(best: Path, tmp_path: Path) -> None:
     """Three batches for two ranks, one of them short: none is padded, counted twice, or left out."""
     arguments = [f"ckpt={best}", "data.scenes.size=96", "data.eval_batch_size=6"]
     main([*arguments, f"out={tmp_path / 'one'}"])
-    ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.num_workers=1"]
+    # another trainer may compute otherwise on a machine with bfloat16
+    ranks = [
+        "trainer=ddp",
+        "trainer.precision=32-true",
+        "trainer.float32_matmul_precision=highest",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "data.num_workers=1",
+    ]
     environment = {name: value for name, value in os.environ.items() if name not in STARTED_BY_LIGHTNING}
     command = [sys.executable, "-m", "sbanet.evaluate", *arguments, *ranks, f"out={tmp_path / 'two'}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

@@ -104,8 +104,9 @@ def test_the_gradients(golden, passed):
     relative, noise, floor = (1e-6, 1e-10, 0.0) if exact else (5e-3, 1e-6, 1e-9)
     for name, expected in stored.items():
         if expected is not None:
-            # of the visual branch, single numbers: sums over a whole map whose terms nearly cancel in float32
-            rounding = 5e-8 if ".repblock." in name and not exact else floor
+            # of the visual branch, single numbers: sums over a whole map whose terms nearly cancel in float32, more or
+            # less so by the processor's products (6.0e-8 by convolutions, `sbanet.models.linear`)
+            rounding = 1e-7 if ".repblock." in name and not exact else floor
             allowed = noise if name.endswith(CANCELLED) else relative * expected + rounding
             assert abs(float(gradients[name].norm()) - expected) <= allowed, name
     for name, array in golden.arrays.items():

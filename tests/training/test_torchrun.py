@@ -28,7 +28,8 @@ class Nodes:
     def __init__(self, log: Path, *overrides: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            place = f"127.0.0.1:{free.getsockname()[1]}"
+            self.port = free.getsockname()[1]
+        place = f"127.0.0.1:{self.port}"
         self.log = log
         self.command = [
             sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=3",
@@ -48,6 +49,11 @@ class Nodes:
             node = subprocess.Popen(self.command, env=environment, stdout=output, stderr=output, start_new_session=True)
         self.running.append(node)
         return node
+
+    def is_met(self) -> bool:
+        """Whether the first node has opened the place where they meet; else the second might, and take it along."""
+        with socket.socket() as other:
+            return other.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """As a node that loses its power: with all that runs there."""
@@ -81,7 +87,7 @@ def test_a_node_that_is_lost_and_comes_back(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
     undisturbed = train(*overrides(tmp_path / "undisturbed", scene_cache), "trainer.devices=2")
     assert undisturbed.returncode == 0, undisturbed.stdout
-    first, second = nodes.start(), nodes.start()
+    first = nodes.start()
     until = time.monotonic() + LIMIT
 
     def wait(there: object) -> None:
@@ -89,6 +95,8 @@ def test_a_node_that_is_lost_and_comes_back(
             assert time.monotonic() < until, nodes.log.read_text()
             time.sleep(0.2)
 
+    wait(nodes.is_met)
+    second = nodes.start()
     wait(lambda: list(tmp_path.glob("nodes/*/checkpoints/previous.ckpt")))
     nodes.kill(second)
     second = nodes.start()
