@@ -19,14 +19,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
 from hydra.utils import instantiate
 from machine import machine
+from speed_case import Built, Way, training_step
 
 from sbanet.config import compose
 from sbanet.console import console
 from sbanet.data.records import Batch
-from sbanet.models.nodes import foreground_logits
 from sbanet.training.module import ReferringSegmentation
 from sbanet.training.trainer import build_trainer
 
@@ -67,7 +66,7 @@ def measured(experiment: str, *overrides: str) -> dict[str, Any]:
     )
     data.trainer = build_trainer(cfg.trainer, callbacks=[], logger=False)
     optimizer, _ = task.optim.build(model.named_parameters(), total_steps=1000)
-    half = str(cfg.trainer.precision).startswith("bf16")
+    built, way = Built(cfg, model.train(), task.loss, optimizer), Way(bfloat16=cfg.trainer.precision == "bf16-mixed")
     data.prepare_data()
     loader = data.train_dataloader()
     kept = list(islice(loader, STEPS))
@@ -77,14 +76,9 @@ def measured(experiment: str, *overrides: str) -> dict[str, Any]:
         for number, batch in enumerate(batches):
             if number == 1:  # the first waits for the loader processes, once an epoch
                 began = time.perf_counter()
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-                loss = task.loss(foreground_logits(task(batch)), batch.target)["loss"]
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            training_step(built, way, batch)
         return (time.perf_counter() - began) / (STEPS - 1)
 
-    model.train()
     seconds_a_step(kept)
     times = [(seconds_a_step(kept), seconds_a_step(islice(loader, STEPS))) for _ in range(ROUNDS)]
     return {

@@ -106,11 +106,8 @@ def forward(case: Case, built: Built, way: Way) -> Callable[[], None]:
 def evaluation(case: Case, built: Built, way: Way, pictures: Path, images: int) -> Callable[[], None]:
     """From files to intersections and unions: ours by the trainer, by both protocols; the peers' by their loop."""
     batch_size = min(EVAL_BATCH, images)
-    settings = (
-        f"data.root={pictures}",
-        f"data.eval_batch_size={batch_size}",
-        "data.num_workers=0",
-    )  # as the peers' loop
+    # without loader processes, as the peers' loop: on a CPU they only take the model's cores
+    settings = (f"data.root={pictures}", f"data.eval_batch_size={batch_size}", "data.num_workers=0")
     cfg = case.compose(settings)
     data = instantiate(cfg.data, **built.model.input_format())
     data.test_split = "train"  # here without augmentation

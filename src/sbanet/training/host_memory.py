@@ -16,7 +16,7 @@ def keep_freed_memory(keep: bool) -> None:
     """Let freed memory stay with this process, or go back to the system as by default; of glibc alone.
 
     A step on a CPU makes and frees the same large arrays as the step before. Each that comes from the system anew has
-    its pages found and zeroed at the first touch, which is 10 to 20 % of the time of a large model.
+    its pages found and zeroed at the first touch, which is 8 to 16 % of the time of a large model.
 
     Args:
         keep: whether it stays.
