@@ -11,7 +11,7 @@ from sbanet.errors import CheckpointError
 from sbanet.interop import load_official
 from sbanet.interop.official import assign
 from sbanet.models.alignment.pwam import PixelWordAttention
-from sbanet.models.backbones.pad_first import PadFirstBlock
+from sbanet.models.backbones.swin_block import SwinBlock
 
 from .tiny_official import EMBED, HEADS, HIDDEN, WIDTH, WINDOW, lavt
 
@@ -34,8 +34,9 @@ def model(vocabulary):
 
 def test_the_sizes_are_read_off_the_weights(model):
     assert model.backbone.channels == [EMBED, 2 * EMBED, 4 * EMBED, 8 * EMBED]
-    blocks = [module for module in model.backbone.modules() if isinstance(module, PadFirstBlock)]
+    blocks = [module for module in model.backbone.modules() if isinstance(module, SwinBlock)]
     assert [block.attn.num_heads for block in blocks] == list(HEADS)
+    assert all(block.pads_first for block in blocks)
     assert {block.window_size for block in blocks} == {(WINDOW, WINDOW)}
     assert model.text_encoder.width == WIDTH
     assert model.decoder.classifier.weight.shape == (2, HIDDEN, 1, 1)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sbanet.models.backbones import window_attention
+from sbanet.models.backbones import swin_block, window_attention
+from sbanet.models.backbones.swin_block import SwinBlock
 from sbanet.models.backbones.timm_backbone import TimmBackbone
-from sbanet.models.backbones.window_attention import FusedWindowAttention
 from tests.models.backbones.stages import maps_of
 from tests.models.tiny import images, stir
 
@@ -39,16 +39,38 @@ def many_parts(monkeypatch):
     monkeypatch.setattr(window_attention, "WEIGHTS_AT_ONCE", 3 * 4**4)  # of three windows of one head
 
 
+@pytest.fixture
+def attended(monkeypatch):
+    """The maps that were not cut into windows."""
+    maps = []
+
+    def note(qkv, *others):
+        maps.append(qkv.shape)
+        return window_attention.attend_in_windows(qkv, *others)
+
+    monkeypatch.setattr(swin_block, "attend_in_windows", note)
+    return maps
+
+
 @pytest.mark.parametrize("pad_before_shift", [False, True])
+@pytest.mark.parametrize("qkv_bias", [False, True])
 @pytest.mark.usefixtures("many_parts")
-def test_windows_attend_as_timms_own(pad_before_shift):
-    fused, plain = (swin(fused_attention=fused, pad_before_shift=pad_before_shift) for fused in (True, False))
-    kinds = {type(module) for module in fused.modules()}
-    assert FusedWindowAttention in kinds
-    assert FusedWindowAttention not in {type(module) for module in plain.modules()}
-    assert max(distances(maps_and_gradients(fused), maps_and_gradients(plain))) < 1e-5
+def test_windows_attend_as_timms_own(pad_before_shift, qkv_bias, attended):
+    options = {"pad_before_shift": pad_before_shift, "architecture": {**SMALL, "qkv_bias": qkv_bias}}
+    fused, plain = (swin(fused_attention=fused, **options) for fused in (True, False))
+    exact = maps_and_gradients(plain)
+    attended.clear()
+    assert max(distances(maps_and_gradients(fused), exact)) < 1e-5
+    assert [shape[1] for shape in attended] == [18 * 26] * 2 + [9 * 13] * 2 + [5 * 7] * 2 + [3 * 4] * 2
     with torch.no_grad():
         assert max(distances(maps_of(fused, images(1, 72, 104)), maps_of(plain, images(1, 72, 104)))) < 1e-5
+
+
+def test_gradients_after_an_inference_at_the_same_size():
+    backbone = swin()
+    with torch.inference_mode():
+        maps_of(backbone, images(1, 56, 88))  # no other test has maps of these sizes
+    assert all(gradient.isfinite().all() for gradient in maps_and_gradients(backbone, size=(56, 88)))
 
 
 @pytest.mark.usefixtures("many_parts")
@@ -61,7 +83,7 @@ def test_in_bfloat16_they_are_as_near_to_float32_as_timms_own():
 
 def test_weights_that_are_dropped_stay_timms_own():
     backbone = TimmBackbone(name=NAME, architecture={**SMALL, "attn_drop_rate": 0.1})
-    assert FusedWindowAttention not in {type(module) for module in backbone.modules()}
+    assert not any(module.fused for module in backbone.modules() if isinstance(module, SwinBlock))
 
 
 def test_checkpointed_stages_have_the_same_gradients():

@@ -18,9 +18,8 @@ import timm
 import torch
 from torch import nn
 
-from sbanet.models.backbones import pad_first
+from sbanet.models.backbones.swin_block import change_swin_blocks
 from sbanet.models.backbones.timm_stages import STRIDES, cut, prove, stage_ends
-from sbanet.models.backbones.window_attention import fuse_window_attention
 from sbanet.models.nodes import NUM_STAGES
 from sbanet.models.weights import HUB, WeightsError, asking_the_hub, find_local, hub_failure, read_state_dict
 
@@ -51,8 +50,8 @@ class TimmBackbone(nn.Module):
             learn either, wherever they are.
         pad_before_shift: of a Swin: pad maps to whole windows before they are shifted, as the official code and the
             weights of LAVT and RMSIN do; timm shifts first.
-        fused_attention: of a Swin: whether windowed attention is computed by fused kernels, without its weights in
-            memory; False = as timm does.
+        fused_attention: of a Swin: whether windowed attention is computed without its weights in memory, and on a CPU
+            without shifted and padded copies of its map; False = as timm does.
         checkpoint_stages: stages whose activations are not kept for the backward pass but computed again, block by
             block (`torch.utils.checkpoint`): less memory for more time, the same gradients.
         architecture: further arguments of timm's constructor (`embed_dim`, `depths`), laid over those of the name.
@@ -90,10 +89,7 @@ class TimmBackbone(nn.Module):
         self.stem, stages = cut(model, ends)
         self.stages = nn.ModuleList(stages)
         prove(model, ends, self.stem, stages, name)
-        if pad_before_shift:
-            pad_first.pad_before_shift(self, name)
-        if fused_attention:
-            fuse_window_attention(self)
+        change_swin_blocks(self, name, pads_first=pad_before_shift, fused=fused_attention)
         for stage in checkpoint_stages:
             checkpoint(stages, stage, name)
         if weights is not None and weights != HUB:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformerBlock
 
-from sbanet.models.backbones.pad_first import PadFirstBlock
+from sbanet.models.backbones.swin_block import SwinBlock
 from sbanet.models.backbones.timm_backbone import TimmBackbone
 from tests.models.tiny import images, noise, stir
 
@@ -57,8 +57,9 @@ def by_hand(block, x):
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (5, 4), (3, 3), (1, 9)])
 @pytest.mark.parametrize("shifted", [False, True])
-def test_a_block_pads_and_then_shifts(size, shifted):
-    block = swin(pad_before_shift=True).stages[0].layers_0.blocks[int(shifted)]
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_block_pads_and_then_shifts(size, shifted, fused):
+    block = swin(pad_before_shift=True, fused_attention=fused).stages[0].layers_0.blocks[int(shifted)]
     assert (block.shift_size[0] > 0) == shifted
     x = noise(2, *size, 16)
     torch.testing.assert_close(block(x), by_hand(block, x), rtol=0, atol=1e-12)
@@ -77,7 +78,7 @@ def test_every_block_and_every_copy_of_it():
     for model in (backbone, copy.deepcopy(backbone)):
         blocks = [module for module in model.modules() if isinstance(module, SwinTransformerBlock)]
         assert len(blocks) == 8
-        assert all(type(block) is PadFirstBlock for block in blocks)
+        assert all(type(block) is SwinBlock and block.pads_first for block in blocks)
     assert backbone.state_dict().keys() == swin().state_dict().keys()
 
 
