@@ -53,7 +53,7 @@ def _weigh(features_BCHW: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
     """Resize (B, h, w) or (B, 2, h, w) logits to `size`, in at least float32 whatever the autocast."""
     with without_autocast(logits):
-        precise = at_least_float32(logits)
+        precise = at_least_float32(logits).contiguous()  # of two channels, rows and columns make the larger products
         if logits.dim() == 4:
             return resize_bilinear(precise, size, align_corners=align_corners)
         return resize_bilinear(precise.unsqueeze(1), size, align_corners=align_corners).squeeze(1)
