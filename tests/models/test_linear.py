@@ -61,6 +61,23 @@ def test_where_products_are_fast_they_are_used(monkeypatch):
     assert not is_convolved(linear(features, weight))
 
 
+@pytest.mark.parametrize(("rows", "without_gradients"), [(1024, True), (1023, True), (1024, False)])
+def test_many_rows_in_bfloat16_are_convolved_where_no_gradient_follows(monkeypatch, rows, without_gradients):
+    convolved = []
+
+    def convolve(*arguments):
+        convolved.append(arguments)
+        return torch.conv2d(*arguments)
+
+    monkeypatch.setattr(module.F, "conv2d", convolve)
+    features, weight = noise(rows, 5, dtype=torch.float32), noise(4, 5, seed=5, dtype=torch.float32)
+    with torch.set_grad_enabled(not without_gradients), torch.autocast("cpu", dtype=torch.bfloat16):
+        ours, theirs = linear(features, weight), F.linear(features, weight)
+    assert bool(convolved) == (rows == 1024 and without_gradients)
+    assert ours.dtype == theirs.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "instructions", "slow"),
     [("AMD EPYC", True, True), ("AMD EPYC", False, False), ("Intel(R) Xeon(R)", True, False), (None, True, False)],
