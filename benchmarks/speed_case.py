@@ -80,6 +80,8 @@ VARIANTS = {
     "with checkpointing": Way(overrides=(CHECKPOINTING,)),
 }
 """Ours without one of the fast paths, or with less memory."""
+OF_FLOAT32 = ("without fast linear layers",)
+"""Variants that differ in float32 alone; the others are compared in the fastest numbers of the machine."""
 
 
 @dataclass
