@@ -13,6 +13,8 @@ from tests.models.tiny import noise
 @pytest.fixture(autouse=True)
 def slow_products(monkeypatch):
     monkeypatch.setattr(module, "PRODUCTS_ARE_SLOW", True)
+    monkeypatch.setattr(module, "MANY_NUMBERS", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
 def is_convolved(output):
@@ -24,7 +26,7 @@ def is_convolved(output):
     return "ConvolutionBackward0" in kinds
 
 
-@pytest.mark.parametrize("shape", [(7, 5), (2, 3, 5), (1, 5), (5,), (2, 3, 4, 5)])
+@pytest.mark.parametrize("shape", [(7, 5), (2, 3, 5), (1, 5), (5,), (2, 3, 4, 5), (32, 5), (2, 3, 8, 5)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_values_and_gradients_are_torchs_own(shape, biased):
     features = noise(*shape, dtype=torch.float32).requires_grad_()
@@ -59,6 +61,20 @@ def test_where_products_are_fast_they_are_used(monkeypatch):
     assert not is_convolved(linear(features.double(), weight.double()))
     monkeypatch.setattr(module, "PRODUCTS_ARE_SLOW", False)
     assert not is_convolved(linear(features, weight))
+
+
+@pytest.mark.parametrize(("rows", "threads", "convolved"), [(32, 1, True), (33, 1, False), (33, 2, True)])
+def test_one_thread_convolves_where_the_rows_can_be_dealt_out(monkeypatch, rows, threads, convolved):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    weight = noise(4, 5, seed=5, dtype=torch.float32).requires_grad_()
+    assert is_convolved(linear(noise(rows, 5, dtype=torch.float32), weight)) == convolved
+
+
+def test_what_is_small_is_a_product(monkeypatch):
+    monkeypatch.setattr(module, "MANY_NUMBERS", 161)
+    weight = noise(4, 5, seed=5, dtype=torch.float32).requires_grad_()
+    assert not is_convolved(linear(noise(32, 5, dtype=torch.float32), weight))
+    assert is_convolved(linear(noise(48, 5, dtype=torch.float32), weight))
 
 
 @pytest.mark.parametrize(("rows", "without_gradients"), [(1024, True), (1023, True), (1024, False)])

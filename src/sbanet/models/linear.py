@@ -1,6 +1,6 @@
 """Linear layers by the fastest products that a processor's libraries have.
 
-Shape letters: I inputs, O outputs; `...` anything.
+Shape letters: B images, P pixels of an image, I inputs, O outputs; `...` anything.
 """
 
 from __future__ import annotations
@@ -27,20 +27,33 @@ def use_fast_linear(model: nn.Module) -> None:
 
 def linear(features: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """`F.linear`, (..., I) -> (..., O), as a 1x1 convolution where that is faster."""
-    if not _convolution_is_faster(features):
+    rows = features.shape[:-1].numel()
+    images = IMAGES if rows % IMAGES == 0 else 1
+    if not _convolution_is_faster(features, rows, images):
         return F.linear(features, weight_OI, bias_O)
-    pixels_1IN1 = features.reshape(1, -1, 1, features.shape[-1]).permute(0, 3, 1, 2)
-    mixed_1ON1 = F.conv2d(pixels_1IN1, weight_OI[:, :, None, None], bias_O)
-    return mixed_1ON1.permute(0, 2, 3, 1).reshape(*features.shape[:-1], len(weight_OI))
+    pixels_BIP1 = features.reshape(images, rows // images, 1, -1).permute(0, 3, 1, 2)
+    mixed_BOP1 = F.conv2d(pixels_BIP1, weight_OI[:, :, None, None], bias_O)
+    return mixed_BOP1.permute(0, 2, 3, 1).reshape(*features.shape[:-1], len(weight_OI))
 
 
-def _convolution_is_faster(features: Tensor) -> bool:
-    if not PRODUCTS_ARE_SLOW or features.device.type != "cpu" or not features.numel():
+def _convolution_is_faster(features: Tensor, rows: int, images: int) -> bool:
+    if not PRODUCTS_ARE_SLOW or features.device.type != "cpu":
         return False
     if (torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype) == torch.bfloat16:
-        return not torch.is_grad_enabled() and features.shape[:-1].numel() >= MANY_ROWS
-    return features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return not torch.is_grad_enabled() and rows >= MANY_ROWS
+    return (
+        features.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and features.numel() >= MANY_NUMBERS
+        and (images == IMAGES or torch.get_num_threads() > 1)
+    )
 
+
+IMAGES = 16
+"""Rows are dealt out to so many images, from which on torch leaves 1x1 convolutions to oneDNN with any threads."""
+
+MANY_NUMBERS = 20481
+"""From here on, torch leaves a convolution in float32 to oneDNN; smaller ones are products of MKL's again."""
 
 MANY_ROWS = 1024
 """From here on, convolutions in bfloat16 take 0.8 to 1 times a product's time; their gradients take longer."""
