@@ -22,20 +22,21 @@ from sbanet.console import console
 from sbanet.training.host_memory import keep_freed_memory
 
 STEPS = 2
-"""In the second one the optimiser's numbers are there from the beginning."""
+"""At the least: in the second one the optimiser's numbers are there from the beginning."""
 
 
-def measure(case: Case, way: str, *, batch: int = BATCH, tokens: int = TOKENS) -> dict[str, Any]:
-    """Bytes and seconds."""
+def measure(case: Case, way: str, *, batch: int = BATCH, tokens: int = TOKENS, steps: int = STEPS) -> dict[str, Any]:
+    """Bytes, and seconds of each step after the first."""
     keep_freed_memory(WAYS[way].keeps_memory)
     built = case.build(WAYS[way])
     inputs = case.batch(batch, tokens, channels_last=built.cfg.model.channels_last)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, began = memory("VmRSS"), time.perf_counter()
-    for _ in range(STEPS):
+    before, seconds = memory("VmRSS"), []
+    for _ in range(steps):
         began = time.perf_counter()
         training_step(built, WAYS[way], inputs)
-    return {"bytes": memory("VmHWM") - before, "built_bytes": before, "seconds": time.perf_counter() - began}
+        seconds.append(time.perf_counter() - began)
+    return {"bytes": memory("VmHWM") - before, "built_bytes": before, "seconds": seconds[1:]}
 
 
 def memory(what: str) -> int:
@@ -46,9 +47,10 @@ def memory(what: str) -> int:
 
 
 def main(encoder: str, model: str, backbone: str, size: str, way: str, *options: str) -> None:
-    """Measure, and print; `batch=` and `tokens=` are of the inputs, other options of the config."""
+    """Measure, and print; `batch=`, `tokens=` and `steps=` are arguments of `measure`, other options of the config."""
     logging.disable(logging.WARNING)
-    numbers = {key: int(value) for key, _, value in (o.partition("=") for o in options) if key in ("batch", "tokens")}
+    pairs = (option.partition("=") for option in options)
+    numbers = {key: int(value) for key, _, value in pairs if key in ("batch", "tokens", "steps")}
     more = tuple(option for option in options if option.partition("=")[0] not in numbers)
     console().print_json(json.dumps(measure(Case(model, backbone, int(size), Path(encoder), more), way, **numbers)))
 
