@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 
+from sbanet.data.augmentation import FlipsAndTurns, KeepColours
 from sbanet.data.batching import Collate, Samples
 from sbanet.data.datasets import swap_sentences
 from sbanet.data.records import Sample
@@ -107,6 +109,26 @@ def test_a_batch_moves_as_a_whole(collate):
     tensors = [batch.image, batch.token_ids, batch.token_mask, batch.target, *batch.native_targets]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert len(batch.records) == len(batch) == 2
+
+
+@pytest.mark.parametrize("changes", [[], [KeepColours(changes="hue", transforms=[A.HueSaturationValue(p=1)])]])
+def test_samples_of_a_set_are_augmented_alike(changes):
+    flips = FlipsAndTurns(horizontal=True, vertical=True, turns=True)
+    noise = Noise(3, (24, 24))
+    one, two, three = noise.records
+    left = replace(one, expression="the square on the left")
+    records = [left, replace(two, image=one.image, expression="the third square from the top"), left, three]
+    learned = Samples(noise, records, Transform([flips, *changes], image_size=24), native_masks=False)
+    poses = set()
+    for seed in range(12):
+        batch = learned.__getitems__([Draw(0, seed), Draw(1, seed), Draw(2, seed + 1), Draw(3, seed + 1)])
+        assert np.array_equal(batch[0].image, batch[1].image)
+        assert not np.array_equal(batch[2].image, batch[3].image)
+        again = learned.__getitems__([Draw(1, seed), Draw(0, seed)])
+        assert np.array_equal(again[1].mask, batch[0].mask)
+        assert batch[0].expression.split()[-1] != batch[1].expression.split()[-1]
+        poses.add(batch[0].expression)
+    assert len(poses) == 4
 
 
 class Drawn(Noise):

@@ -15,6 +15,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from sbanet.data.augmentation import FlipsAndTurns
 from sbanet.data.datamodules import AeroScenesDataModule
 from sbanet.data.datamodules.base import LazyLoader, suitable_workers
 from sbanet.data.grammar import Grammar
@@ -186,7 +187,7 @@ def test_every_epoch_has_its_own_order(tiny_data):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_sentences_of_an_image_share_it_in_training_alone(tiny_data, workers):
-    augmentation = [A.RandomBrightnessContrast(p=1.0)]
+    augmentation = [FlipsAndTurns(horizontal=True, vertical=True, turns=True)]
     data = tiny_data(sentences_per_image=2, batch_size=4, num_workers=workers, augmentation=augmentation)
     image_of = {record.sample_id: record.image for record in data.samples("train").records}
     for names, _, images in trained_on(data):

@@ -6,7 +6,7 @@ Shape letters: H W image.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, Protocol
 
@@ -23,11 +23,19 @@ class Step(Protocol):
     """Makes another sample of a sample; everything random is drawn from `rng`.
 
     It sees the sample at the network's size; at the image's own, where it has a true attribute `at_native_size`.
+    One whose draw depends on the sentence can have a method `together(samples, rng)` besides, for samples that share
+    an image: it treats them alike, so that they share the new one as well.
     """
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The other sample; the given one is not changed."""
         ...
+
+
+def of_all(step: Step, samples: Sequence[Sample], draw: Callable[[], np.random.Generator]) -> list[Sample]:
+    """A step's samples of samples that share an image, each with the same random numbers."""
+    together = getattr(step, "together", None)
+    return [step(sample, draw()) for sample in samples] if together is None else together(samples, draw())
 
 
 class FlipsAndTurns:
@@ -53,17 +61,24 @@ class FlipsAndTurns:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample in its new pose."""
+        return self.together([sample], rng)[0]
+
+    def together(self, samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
+        """The samples of an image in a new pose to which all their sentences can be rewritten."""
         left = list(self._symmetries)
         while True:  # ends: the identity rewrites every sentence
             symmetry = left.pop(int(rng.random() * len(left)))
-            expression = reword(sample.expression, symmetry, _names(sample))
-            if expression is not None:
-                return replace(
-                    sample,
-                    image=np.ascontiguousarray(symmetry.picture(sample.image)),
-                    mask=np.ascontiguousarray(symmetry.picture(sample.mask)),
-                    expression=expression,
-                )
+            reworded = (reword(sample.expression, symmetry, _names(sample)) for sample in samples)
+            expressions = [expression for expression in reworded if expression is not None]
+            if len(expressions) == len(samples):
+                break
+        image = np.ascontiguousarray(symmetry.picture(samples[0].image))
+        return [
+            replace(
+                sample, image=image, mask=np.ascontiguousarray(symmetry.picture(sample.mask)), expression=expression
+            )
+            for sample, expression in zip(samples, expressions, strict=True)
+        ]
 
 
 class CropAroundReferent:
@@ -166,7 +181,18 @@ class KeepColours:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample in other colours, or as it is."""
-        return sample if may_say(sample.expression, self._words, _names(sample)) else self._step(sample, rng)
+        return self.together([sample], rng)[0]
+
+    def together(self, samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
+        """The samples of an image in other colours, if none of their sentences says one."""
+        if any(may_say(sample.expression, self._words, _names(sample)) for sample in samples):
+            return list(samples)
+        state = rng.bit_generator.state
+        changed = []
+        for sample in samples:
+            rng.bit_generator.state = state
+            changed.append(self._step(sample, rng))
+        return changed
 
 
 class BlackSquares:

@@ -6,6 +6,7 @@ Shape letters: B batch, H W image, T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,20 @@ class Samples(Dataset[Sample]):
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> Sample:
+        return self.transform(self._read(draw), draw.seed)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[Sample]:
+        """A batch; samples of one image that are drawn alike, side by side, are augmented alike."""
+        sets = groupby(draws, key=lambda draw: (draw.seed, self._packed[draw.position].image))
+        return [sample for _, some in sets for sample in self._together(list(some))]
+
+    def _together(self, draws: Sequence[Draw]) -> list[Sample]:
+        return self.transform.together([self._read(draw) for draw in draws], draws[0].seed)
+
+    def _read(self, draw: Draw) -> Sample:
         record = self._packed[draw.position]
         image, mask, native_mask = self._pixels(draw.position, record)
-        sample = Sample(image=image, mask=mask, expression=record.expression, record=record, native_mask=native_mask)
-        return self.transform(sample, draw.seed)
+        return Sample(image=image, mask=mask, expression=record.expression, record=record, native_mask=native_mask)
 
     def _pixels(self, position: int, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Image and mask, at the network's size where nobody needs another; with a cached image, the native mask."""
@@ -122,7 +133,8 @@ class Collate:
         firsts = images[::together]
         if len(images) % together or len({image.shape for image in images}) > 1:
             return images
-        alike = all(np.array_equal(image, firsts[place // together]) for place, image in enumerate(images))
+        pairs = ((image, firsts[place // together]) for place, image in enumerate(images))
+        alike = all(image is first or np.array_equal(image, first) for image, first in pairs)
         return firsts if alike else images
 
     def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:

@@ -24,7 +24,7 @@ class TrainBatches:
     the ranks and accumulation steps in turn. Any number of ranks sees the same global batches. Samples
     that do not fill a global batch are left out of the epoch.
 
-    With several sentences an image, what is permuted are sets of so many samples of one image, with one seed; where
+    With several sentences an image, what is permuted are sets of so many samples of one image, augmented alike; where
     an image's samples do not fill its last set, some of them come twice.
 
     Args:

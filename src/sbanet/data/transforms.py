@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import albumentations as A
 import numpy as np
 
-from sbanet.data.augmentation import Albumentations, Step
+from sbanet.data.augmentation import Albumentations, Step, of_all
 from sbanet.data.records import Sample
 from sbanet.resizing import Resize, resize_image, resize_mask
 
@@ -42,19 +43,26 @@ class Transform:
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
         """The sample at (image_size, image_size), augmented; without steps, the mask as it came is `native_mask`."""
-        if not self._steps:
-            fitted = resized(sample, self.image_size, self.resize)
-            return fitted if fitted is sample else replace(fitted, native_mask=sample.mask)
-        sample = resized(self._augmented(sample, seed, at_native_size=True), self.image_size, self.resize)
-        sample = self._augmented(sample, seed, at_native_size=False)
-        return resized(sample, self.image_size, self.resize)  # of a step that crops
+        return self.together([sample], seed)[0]
 
-    def _augmented(self, sample: Sample, seed: int, *, at_native_size: bool) -> Sample:
+    def together(self, samples: Sequence[Sample], seed: int) -> list[Sample]:
+        """The same of samples that share an image; alike, so that they share the new one where the steps allow it."""
+        if not self._steps:
+            fitted = self._resized(samples)
+            pairs = zip(samples, fitted, strict=True)
+            return [fit if fit is sample else replace(fit, native_mask=sample.mask) for sample, fit in pairs]
+        fitted = self._resized(self._augmented(samples, seed, at_native_size=True))
+        return self._resized(self._augmented(fitted, seed, at_native_size=False))  # again, after a step that crops
+
+    def _augmented(self, samples: Sequence[Sample], seed: int, *, at_native_size: bool) -> list[Sample]:
         for position, step in enumerate(self._steps):
             if getattr(step, "at_native_size", False) == at_native_size:
                 # a stream a step: what one draws, or does not, changes nothing for the others
-                sample = step(sample, np.random.default_rng([seed, position]))
-        return sample
+                samples = of_all(step, samples, partial(np.random.default_rng, [seed, position]))
+        return list(samples)
+
+    def _resized(self, samples: Sequence[Sample]) -> list[Sample]:
+        return [resized(sample, self.image_size, self.resize) for sample in samples]
 
 
 def resized(sample: Sample, side: int, resize: Resize) -> Sample:

@@ -37,9 +37,8 @@ class ReferringDataModule(L.LightningDataModule, ABC):
         tokenizer: of the model's text encoder.
         batch_size: *global* batch of training: samples an optimiser step, over all ranks and accumulation steps.
         eval_batch_size: samples an evaluation batch on one rank.
-        sentences_per_image: samples of one image side by side in a training batch, augmented by the same random
-            numbers; where all sets of a batch come out alike, what the model computes of the image alone is computed
-            once for them. A sentence that cannot follow the others into their pose keeps its own.
+        sentences_per_image: samples of one image side by side in a training batch, augmented alike; what the model
+            computes of the image alone is computed once for them.
         image_size: side of the square that the network sees, in pixels.
         resize: how images come to that size, `area` or `pillow`; see `sbanet.resizing`.
         seed: of order and augmentation.
