@@ -24,9 +24,9 @@ class SwinBlock(SwinTransformerBlock):
             Weights released for the official code (Liu et al., ICCV 2021), and so LAVT's and RMSIN's, expect this.
         fused: whether attention is computed without its weights in memory, with the same numbers: by torch's fused
             kernel, or on a CPU a few windows at a time. There the map is also neither shifted, padded nor cut into
-            windows, and padding, which at 480 pixels is 1.4 and 2.6 times the pixels in the last two stages, has its
-            queries, keys and values computed once. (torch's kernel for CPUs has no gradient for the learned
-            position bias, and takes up to twice the time of products on a few windows.)
+            windows, and padding has its queries, keys and values computed once: at 480 pixels, with windows of 12,
+            padded maps have 1.4 and 2.6 times the pixels in the last two stages. (torch's kernel for CPUs has no
+            gradient for the learned position bias, and takes up to twice the time of products on a few windows.)
     """
 
     pads_first = False
