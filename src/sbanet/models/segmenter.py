@@ -106,7 +106,7 @@ class ReferringSegmenter(nn.Module):
         """
         words: Words = self.text_encoder(token_ids_BT, token_mask_BT)
         sentences = sentences_per_image(image_BCHW, token_ids_BT)
-        visual, fused = self.backbone.stem(image_BCHW), []
+        visual, fused = self.backbone.stem(image_BCHW), list[Tensor]()
         for stage in range(NUM_STAGES):
             visual = self.backbone.stages[stage](visual)
             if stage == self.first_of_each_sentence:
