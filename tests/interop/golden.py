@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from timm.models.swin_transformer import window_partition
 from torch import Tensor
 
 INTEGERS = ("relative_position_index", "position_ids", "num_batches_tracked")
@@ -101,6 +104,15 @@ class Golden:
         return tuple(size) if isinstance(size, list) else (size, size)
 
 
+def in_windows(block: Any, map_BPC: Tensor) -> Tensor:
+    """What a block has attended on a square map of whole windows, as the official code holds it: (windows, N, C)."""
+    side = math.isqrt(map_BPC.shape[1])
+    if side % block.window_size[0]:
+        return map_BPC  # nothing is computed of the padding
+    shifted = map_BPC.unflatten(1, (side, side)).roll([-shift for shift in block.shift_size], (1, 2))
+    return window_partition(shifted, block.window_size).flatten(1, 2)
+
+
 class Features:
     """What the modules of a model return, by the names of the official ones; filled by a forward pass."""
 
@@ -116,7 +128,8 @@ class Features:
             layers = getattr(model.backbone.stages[stage], f"layers_{stage}")
             for number, block in enumerate(layers.blocks):
                 self._output(f"backbone.layers.{stage}.blocks.{number}.0", block)
-                self._output(f"backbone.layers.{stage}.blocks.{number}.attn.0", block.attn)
+                attended = partial(in_windows, block)
+                self._output(f"backbone.layers.{stage}.blocks.{number}.attn.0", block.attn.proj_drop, attended)
             if stage:
                 self._output(f"backbone.layers.{stage - 1}.1", layers.downsample)
             self._input(f"backbone.layers.{stage}.fusion.0", alignment.norm)
