@@ -26,10 +26,11 @@ def letter_counts(sentences: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]
 
 
 class Noise(RecordDataset):
-    """Images of noise, each with a square somewhere as its mask."""
+    """Images of noise, each with a square somewhere as its mask; `read` says which were read."""
 
     def __init__(self, count: int, size: tuple[int, int] = (20, 30)) -> None:
         self.size = size
+        self.read: list[str] = []
         records = [
             Record(
                 sample_id=f"noise-{k}",
@@ -44,6 +45,7 @@ class Noise(RecordDataset):
         super().__init__(records, fingerprint="noise")
 
     def image(self, record: Record) -> np.ndarray:
+        self.read.append(record.image)
         return np.random.default_rng(int(record.image)).integers(0, 256, (*self.size, 3), dtype=np.uint8)
 
     def mask(self, record: Record) -> np.ndarray:

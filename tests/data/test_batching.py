@@ -93,8 +93,10 @@ def test_an_image_that_several_samples_share_is_there_once():
     batch = collate([one, replace(one, expression="b"), two, two])
     assert batch.image.shape == (2, 3, 24, 24)
     assert len(batch) == len(batch.target) == len(batch.token_ids) == 4
-    whole = Collate(letter_counts, mean=MEAN, std=STD)([one, one, two, two])
+    assert batch.image_of_row() == [0, 0, 1, 1]
+    whole = Collate(letter_counts, mean=MEAN, std=STD, sentences_per_image=1)([one, one, two, two])
     assert torch.equal(batch.image.repeat_interleave(2, 0), whole.image)
+    assert whole.image_of_row() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("order", [[0, 0, 0, 1], [0, 1, 1, 1], [0, 0, 1]])
@@ -102,6 +104,31 @@ def test_images_that_differ_are_all_there(order):
     collate = Collate(letter_counts, mean=MEAN, std=STD, sentences_per_image=2)
     given = samples((24, 24), (24, 24))
     assert len(collate([given[place] for place in order]).image) == len(order)
+
+
+def test_any_number_of_samples_may_share_an_image(collate):
+    one, two = samples((24, 24), (24, 24))
+    alike = replace(two, image=two.image.copy())
+    batch = collate([one, two, two, two, alike, one])
+    assert len(batch.image) == 4
+    assert batch.image_of_row() == [0, 1, 1, 1, 2, 3]
+    assert torch.equal(batch.to("cpu").image[batch.to("cpu").image_of_row()][4], batch.image[1])
+
+
+@pytest.mark.parametrize("native_masks", [True, False])
+def test_an_image_that_samples_share_is_read_and_resized_once(native_masks):
+    noise = Noise(2, (40, 30))
+    one, two = noise.records
+    records = [one, replace(one, sample_id="again"), two]
+    seen = Samples(noise, records, Transform(image_size=24), native_masks=native_masks)
+    noise.read.clear()
+    first, second, third = seen.__getitems__([Draw(place, 0) for place in range(3)])
+    assert noise.read == [one.image, two.image]
+    assert first.image is second.image
+    for sample, draw in zip((first, second, third), range(3), strict=True):
+        alone = seen[Draw(draw, 0)]
+        assert np.array_equal(sample.image, alone.image)
+        assert np.array_equal(sample.mask, alone.mask)
 
 
 def test_a_batch_moves_as_a_whole(collate):

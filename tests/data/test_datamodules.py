@@ -186,15 +186,20 @@ def test_every_epoch_has_its_own_order(tiny_data):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_sentences_of_an_image_share_it_in_training_alone(tiny_data, workers):
+def test_sentences_of_an_image_share_it(tiny_data, workers):
     augmentation = [FlipsAndTurns(horizontal=True, vertical=True, turns=True)]
     data = tiny_data(sentences_per_image=2, batch_size=4, num_workers=workers, augmentation=augmentation)
     image_of = {record.sample_id: record.image for record in data.samples("train").records}
     for names, _, images in trained_on(data):
         assert images.shape == (2, 3, 64, 64)
         assert [image_of[name] for name in names[::2]] == [image_of[name] for name in names[1::2]]
-    evaluated = next(iter(data.val_dataloader()))
-    assert len(evaluated.image) == len(evaluated)
+    batches = list(data.val_dataloader())
+    for evaluated in batches:
+        keys = [record.image for record in evaluated.records]
+        distinct = list(dict.fromkeys(keys))
+        assert len(evaluated.image) == len(distinct)
+        assert [distinct[image] for image in evaluated.image_of_row()] == keys
+    assert any(len(evaluated.image) < len(evaluated) for evaluated in batches)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -270,7 +275,7 @@ def test_evaluation_is_neither_shuffled_nor_augmented(tiny_data):
     record = samples.records[1]
     assert np.array_equal(batch.native_targets[1], samples.dataset.mask(record))
     shrunk = cv2.resize(samples.dataset.image(record), (32, 32), interpolation=cv2.INTER_AREA)
-    assert torch.equal(batch.image[1], data.collate.normalise(shrunk[None])[0])
+    assert torch.equal(batch.image[batch.image_of_row()[1]], data.collate.normalise(shrunk[None])[0])
 
 
 def test_the_training_split_is_scored_as_any_other(tiny_data):

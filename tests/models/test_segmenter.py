@@ -150,12 +150,14 @@ def test_neighbours_change_nothing(exact_model):
 
 @pytest.mark.parametrize("stages", [(0, 1, 2, 3), (2, 3), (1,), ()], ids=str)
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_sentences_may_share_their_image(stages, channels_last):
+@pytest.mark.parametrize("sentences", [None, (2, 2), (1, 3)], ids=str)
+def test_sentences_may_share_their_image(stages, channels_last, sentences):
     model = stir(segmenter(alignment_stages=stages, channels_last=channels_last)).double().eval()
     image, tokens = images(2, 40, 56, torch.float64), TOKENIZER([*SENTENCES[:3], SENTENCES[1]])
     rows = []
     model.backbone.stages[0].register_forward_hook(lambda _, __, visual: rows.append(len(visual)))
-    shared, apart = model(image, *tokens), model(image.repeat_interleave(2, 0), *tokens)
+    each = image.repeat_interleave(torch.tensor(sentences or (2, 2)), 0)
+    shared, apart = model(image, *tokens, sentences), model(each, *tokens)
     assert rows == [2, 4]
     torch.testing.assert_close(shared, apart, rtol=0, atol=1e-10)
     weights, parameters = noise(*apart.shape), [p for p in model.parameters() if p.requires_grad]
@@ -170,6 +172,9 @@ def test_sentences_may_share_their_image(stages, channels_last):
 def test_sentences_that_cannot_be_shared_out_are_refused():
     with pytest.raises(ValueError, match="3 sentences to 2 images: expected one or as many to each image"):
         segmenter()(images(2, 40, 56), *TOKENIZER(SENTENCES[:3]))
+    for sentences in ([1, 1], [3]):
+        with pytest.raises(ValueError, match=r"sentences=\[.*\]: expected one number for each of 2 images, 3 in all"):
+            segmenter()(images(2, 40, 56), *TOKENIZER(SENTENCES[:3]), sentences)
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sbanet.data.records import Batch, Record
 from sbanet.drawing import FILL, GAP, PAPER
-from sbanet.training.pictures import TILE, PredictedSample, PredictionPictures, prediction_grid
+from sbanet.training.pictures import TILE, PredictedSample, PredictionPictures, predicted_samples, prediction_grid
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 SIZE = 32
@@ -106,6 +106,13 @@ def test_images_of_different_shapes_stand_in_one_grid() -> None:
         prediction=np.zeros((40, 20), bool), expression="",
     )  # fmt: skip
     assert prediction_grid([wide, tall], columns=1).shape[1] == 2 * TILE
+
+
+def test_samples_that_share_an_image_are_all_shown() -> None:
+    batch = batch_of(np.array([[250, 0, 0], [0, 250, 0], [0, 0, 250]]), 0)
+    batch.image, batch.sentences = batch.image[[0, 2]], [2, 1]
+    seen = predicted_samples(batch, torch.zeros(3, SIZE, SIZE), MEAN, STD, 3)
+    assert [sample.image[0, 0].tolist() for sample in seen] == [[250, 0, 0], [250, 0, 0], [0, 0, 250]]
 
 
 def test_no_samples() -> None:

@@ -59,26 +59,34 @@ class Samples(Dataset[Sample]):
         return self.transform(self._read(draw), draw.seed)
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[Sample]:
-        """A batch; samples of one image that are drawn alike, side by side, are augmented alike."""
+        """A batch; samples of one image that are drawn alike, side by side, share it and are augmented alike."""
         sets = groupby(draws, key=lambda draw: (draw.seed, self._packed[draw.position].image))
         return [sample for _, some in sets for sample in self._together(list(some))]
 
     def _together(self, draws: Sequence[Draw]) -> list[Sample]:
-        return self.transform.together([self._read(draw) for draw in draws], draws[0].seed)
+        first = self._read(draws[0])
+        others = [self._read(draw, first.image) for draw in draws[1:]]
+        return self.transform.together([first, *others], draws[0].seed)
 
-    def _read(self, draw: Draw) -> Sample:
+    def _read(self, draw: Draw, image: np.ndarray | None = None) -> Sample:
         record = self._packed[draw.position]
-        image, mask, native_mask = self._pixels(draw.position, record)
+        image, mask, native_mask = self._pixels(draw.position, record, image)
         return Sample(image=image, mask=mask, expression=record.expression, record=record, native_mask=native_mask)
 
-    def _pixels(self, position: int, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Image and mask, at the network's size where nobody needs another; with a cached image, the native mask."""
+    def _pixels(
+        self, position: int, record: Record, image: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Image and mask, at the network's size where nobody needs another; with a cached image, the native mask.
+
+        The image is given where another sample of it has it.
+        """
         side, resize = self.transform.image_size, self.transform.resize
         if self.transform.sees_native_size or (self.native_masks and self.cached is None):
-            return *self.dataset.pixels(record), None
+            return *self.dataset.pixels(record, image), None
         if self.cached is None:
-            return *self.dataset.resized_pixels(record, side, resize), None
-        image, mask = self.cached.image(position), self.cached.mask(position)
+            return *self.dataset.resized_pixels(record, side, resize, image), None
+        image = self.cached.image(position) if image is None else image
+        mask = self.cached.mask(position)
         if not self.native_masks:
             return image, self.dataset.resized_mask(record, side) if mask is None else mask, None
         native = self.dataset.mask(record)
@@ -100,7 +108,7 @@ class Collate:
         mean: of each channel, on the scale 0 to 1.
         std: of each channel, on the scale 0 to 1.
         sentences_per_image: samples side by side that may share their image; one image a set of them is in the batch
-            if in all sets they do.
+            if in all sets they do. None = any number, whose images are one and the same array.
     """
 
     def __init__(
@@ -109,7 +117,7 @@ class Collate:
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        sentences_per_image: int = 1,
+        sentences_per_image: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.sentences_per_image = sentences_per_image
@@ -119,23 +127,29 @@ class Collate:
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """Stack; the image comes out channels-last in memory."""
         token_ids, token_mask = self.tokenizer([sample.expression for sample in samples])
+        images, sentences = self._images(samples)
         return Batch(
-            image=self.normalise(np.stack(self._images(samples))),
+            image=self.normalise(np.stack(images)),
             token_ids=token_ids,
             token_mask=token_mask,
             target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
             records=[sample.record for sample in samples],
             native_targets=_native_targets(samples),
+            sentences=sentences,
         )
 
-    def _images(self, samples: Sequence[Sample]) -> list[np.ndarray]:
+    def _images(self, samples: Sequence[Sample]) -> tuple[list[np.ndarray], list[int]]:
+        """The images of a batch, and how many samples share each."""
         images, together = [sample.image for sample in samples], self.sentences_per_image
+        if together is None:
+            sets = [list(some) for _, some in groupby(images, key=id)]
+            return [some[0] for some in sets], [len(some) for some in sets]
         firsts = images[::together]
-        if len(images) % together or len({image.shape for image in images}) > 1:
-            return images
         pairs = ((image, firsts[place // together]) for place, image in enumerate(images))
         alike = all(image is first or np.array_equal(image, first) for image, first in pairs)
-        return firsts if alike else images
+        if not alike or len(images) % together:
+            return images, [1] * len(images)
+        return firsts, [together] * len(firsts)
 
     def normalise(self, images_BHWC: np.ndarray) -> torch.Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) float32: times scale, plus offset."""

@@ -44,9 +44,9 @@ class RecordDataset(ABC):
     def mask(self, record: Record) -> np.ndarray:
         """(H, W) bool, True = the referent."""
 
-    def pixels(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask, of one size."""
-        return self.image(record), self.mask(record)
+    def pixels(self, record: Record, image: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask, of one size; the image as given, where it was read for a sample before."""
+        return self.image(record) if image is None else image, self.mask(record)
 
     def resized_image(self, record: Record, side: int, resize: Resize) -> np.ndarray:
         """The image as the network sees it, (side, side, 3) uint8."""
@@ -56,9 +56,11 @@ class RecordDataset(ABC):
         """The mask as the network sees it, (side, side) bool."""
         return resize_mask(self.mask(record), side)
 
-    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask as the network sees them: (side, side, 3) uint8 and (side, side) bool."""
-        return self.resized_image(record, side, resize), self.resized_mask(record, side)
+    def resized_pixels(
+        self, record: Record, side: int, resize: Resize, image: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them: (side, side, 3) uint8, which may be given, and (side, side) bool."""
+        return self.resized_image(record, side, resize) if image is None else image, self.resized_mask(record, side)
 
     def files(self, record: Record) -> tuple[Path, ...]:
         """The files of pixels that a sample is read from, its image first; none of a drawn one."""

@@ -75,13 +75,13 @@ class PhraseFolders(RecordDataset):
         """
         return read_image(self.files(record)[1])[..., 0] > self._above
 
-    def pixels(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask.
+    def pixels(self, record: Record, image: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask; the image as given, where it was read for a sample before.
 
         Raises:
             DataError: a file is missing or damaged, or they differ in size.
         """
-        image, mask = super().pixels(record)
+        image, mask = super().pixels(record, image)
         if image.shape[:2] != mask.shape:
             raise DataError(
                 f"{self.files(record)[1]}: the mask has {mask.shape[0]}x{mask.shape[1]} pixels, "
@@ -89,14 +89,18 @@ class PhraseFolders(RecordDataset):
             )
         return image, mask
 
-    def resized_pixels(self, record: Record, side: int, resize: Resize) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask as the network sees them.
+    def resized_pixels(
+        self, record: Record, side: int, resize: Resize, image: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask as the network sees them; the image as given, where it is.
 
         Raises:
             DataError: a file is missing or damaged, or they differ in size.
         """
-        image, mask = self.pixels(record)
-        return resize_image(image, side, resize), resize_mask(mask, side)
+        if image is not None:  # then the sizes were compared
+            return image, self.resized_mask(record, side)
+        native, mask = self.pixels(record)
+        return resize_image(native, side, resize), resize_mask(mask, side)
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:

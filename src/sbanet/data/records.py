@@ -67,13 +67,14 @@ class Batch:
     """What a model is fed and scored on.
 
     Attributes:
-        image: (B, 3, H, W) float32, normalised; (I, 3, H, W) where each image is that of B / I rows in turn.
+        image: (I, 3, H, W) float32, normalised; rows of one image, side by side, may share it.
         token_ids: (B, T) int64, padded to the longest sentence of the batch.
         token_mask: (B, T) bool, True = a real token; at least one a row.
         target: (B, H, W) bool at the network's size.
         records: one a row; the sentence of `token_ids` may be one that a transform made of the record's.
         native_targets: the masks at the images' own sizes, one (Hi, Wi) bool tensor a row;
             empty where they all have the network's size.
+        sentences: the rows of each image in turn; None = each has B / I.
     """
 
     image: torch.Tensor
@@ -82,9 +83,16 @@ class Batch:
     target: torch.Tensor
     records: Sequence[Record]
     native_targets: list[torch.Tensor] = field(default_factory=list)
+    sentences: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def image_of_row(self) -> list[int]:
+        """Which image each row's is."""
+        images = len(self.image)
+        counts = self.sentences or [len(self.token_ids) // images] * images
+        return [image for image, count in enumerate(counts) for _ in range(count)]
 
     def to(self, *args: Any, **kwargs: Any) -> Batch:
         """The batch on another device; the signature of `torch.Tensor.to`."""
@@ -95,6 +103,7 @@ class Batch:
             target=self.target.to(*args, **kwargs),
             records=self.records,
             native_targets=[mask.to(*args, **kwargs) for mask in self.native_targets],
+            sentences=self.sentences,
         )
 
     def pin_memory(self) -> Batch:

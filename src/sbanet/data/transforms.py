@@ -62,11 +62,11 @@ class Transform:
         return list(samples)
 
     def _resized(self, samples: Sequence[Sample]) -> list[Sample]:
-        return [resized(sample, self.image_size, self.resize) for sample in samples]
-
-
-def resized(sample: Sample, side: int, resize: Resize) -> Sample:
-    """The sample at (side, side)."""
-    if sample.image.shape[:2] == (side, side):
-        return sample
-    return replace(sample, image=resize_image(sample.image, side, resize), mask=resize_mask(sample.mask, side))
+        side, found = self.image_size, list[Sample]()
+        for place, sample in enumerate(samples):
+            if sample.image.shape[:2] != (side, side):
+                shared = place > 0 and sample.image is samples[place - 1].image
+                image = found[-1].image if shared else resize_image(sample.image, side, self.resize)
+                sample = replace(sample, image=image, mask=resize_mask(sample.mask, side))
+            found.append(sample)
+        return found

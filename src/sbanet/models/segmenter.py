@@ -89,28 +89,31 @@ class ReferringSegmenter(nn.Module):
         if fast_linear:
             use_fast_linear(self)
 
-    def forward(self, image_BCHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor) -> Tensor:
+    def forward(
+        self, image_ICHW: Tensor, token_ids_BT: Tensor, token_mask_BT: Tensor, sentences: Sequence[int] | None = None
+    ) -> Tensor:
         """Score every pixel.
 
         Args:
-            image_BCHW: normalised float image of any size; one a row, or one for each B / I rows in turn, (I, C, H, W):
-                what comes before the first alignment is then computed once for them.
+            image_ICHW: normalised float images of any size; what comes before the first alignment is computed once for
+                the rows that share one.
             token_ids_BT: int64 ids from `text_encoder.tokenizer`.
             token_mask_BT: bool, True = a real token; at least one a row.
+            sentences: how many rows are those of each image, in turn; None = as many of each.
 
         Returns:
             Logits (B, H, W), positive = referred; (B, 2, H, W) if the decoder has two outputs.
 
         Raises:
-            ValueError: B is no multiple of I.
+            ValueError: the images do not have B sentences.
         """
         words: Words = self.text_encoder(token_ids_BT, token_mask_BT)
-        sentences = sentences_per_image(image_BCHW, token_ids_BT)
-        visual, fused = self.backbone.stem(image_BCHW), list[Tensor]()
+        counts = sentences_per_image(image_ICHW, token_ids_BT, sentences)
+        visual, fused = self.backbone.stem(image_ICHW), list[Tensor]()
         for stage in range(NUM_STAGES):
             visual = self.backbone.stages[stage](visual)
             if stage == self.first_of_each_sentence:
-                visual, *fused = (repeat_rows(features, sentences) for features in (visual, *fused))
+                visual, *fused = (repeat_rows(features, counts) for features in (visual, *fused))
             if self.positions is not None and stage in self.alignment_stages:
                 visual = self.positions(visual, stage)
             aligned = self.alignments[stage](visual, words)
@@ -122,7 +125,7 @@ class ReferringSegmenter(nn.Module):
         for stage in range(NUM_STAGES):
             require_shape(f"model.aggregator: the map of stage {stage}", aggregated[stage], fused[stage])
         logits = self.decoder(aggregated)
-        return resize_logits(logits, image_BCHW.shape[-2:], align_corners=self.align_corners)
+        return resize_logits(logits, image_ICHW.shape[-2:], align_corners=self.align_corners)
 
     def input_format(self) -> dict[str, Any]:
         """What data must be made with for this model: the `tokenizer`, and `mean` and `std` of the image's channels."""
@@ -142,25 +145,36 @@ class ReferringSegmenter(nn.Module):
         return predict(self, image, expression, **options).mask
 
 
-def sentences_per_image(image_ICHW: Tensor, token_ids_BT: Tensor) -> int:
-    """B / I.
+def sentences_per_image(image_ICHW: Tensor, token_ids_BT: Tensor, sentences: Sequence[int] | None) -> Sequence[int]:
+    """How many rows each image has; as many each unless it is said.
 
     Raises:
-        ValueError: that is no whole number.
+        ValueError: they are not B together, or B is no multiple of I where it is not said.
     """
     images, rows = len(image_ICHW), len(token_ids_BT)
-    if rows % images:
-        raise ValueError(f"{rows} sentences to {images} images: expected one or as many to each image")
-    return rows // images
+    if sentences is None:
+        if rows % images:
+            raise ValueError(f"{rows} sentences to {images} images: expected one or as many to each image")
+        return [rows // images] * images
+    if len(sentences) != images or sum(sentences) != rows:
+        raise ValueError(f"sentences={list(sentences)}: expected one number for each of {images} images, {rows} in all")
+    return sentences
 
 
-def repeat_rows(features_ICHW: Tensor, times: int) -> Tensor:
-    """(I, C, H, W) -> (I * times, C, H, W), each row so often in turn; channels last in memory stay so."""
-    if times == 1:
+def repeat_rows(features_ICHW: Tensor, times: Sequence[int]) -> Tensor:
+    """(I, C, H, W) -> (B, C, H, W), each row so often in turn; channels last in memory stay so."""
+    if all(count == 1 for count in times):
         return features_ICHW
     if not features_ICHW.is_contiguous(memory_format=torch.channels_last):
-        return features_ICHW.repeat_interleave(times, dim=0)
-    return features_ICHW.permute(0, 2, 3, 1).repeat_interleave(times, dim=0).permute(0, 3, 1, 2)
+        return _repeat_first(features_ICHW, times)
+    return _repeat_first(features_ICHW.permute(0, 2, 3, 1), times).permute(0, 3, 1, 2)
+
+
+def _repeat_first(rows: Tensor, times: Sequence[int]) -> Tensor:
+    if len(set(times)) == 1:
+        return rows.repeat_interleave(times[0], dim=0)
+    # views side by side: unlike those of an index, their gradients are added up in one order on GPUs, too
+    return torch.cat([row.expand(count, *row.shape[1:]) for row, count in zip(rows.split(1), times, strict=True)])
 
 
 def published_contract(backbone: Any, text_encoder: Any) -> tuple[list[int], int]:

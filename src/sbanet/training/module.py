@@ -79,7 +79,7 @@ class ReferringSegmentation(L.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W), whose difference is learned."""
-        return self.model(batch.image, batch.token_ids, batch.token_mask)
+        return self.model(batch.image, batch.token_ids, batch.token_mask, batch.sentences)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the batch's randomness a function of its place in the run."""

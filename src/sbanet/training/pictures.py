@@ -127,7 +127,7 @@ def predicted_samples(
         std: what they were divided by.
         count: samples at most.
     """
-    pixels = batch.image[:count].detach().float().cpu().permute(0, 2, 3, 1).numpy()
+    pixels = batch.image[batch.image_of_row()[:count]].detach().float().cpu().permute(0, 2, 3, 1).numpy()
     images = np.clip(255 * (pixels * np.array(std) + np.array(mean)), 0, 255).round().astype(np.uint8)
     targets = batch.target[:count].cpu().numpy()
     predictions = (logits[:count].detach() > 0).cpu().numpy()
