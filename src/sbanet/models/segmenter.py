@@ -109,7 +109,8 @@ class ReferringSegmenter(nn.Module):
         """
         words: Words = self.text_encoder(token_ids_BT, token_mask_BT)
         counts = sentences_per_image(image_ICHW, token_ids_BT, sentences)
-        visual, fused = self.backbone.stem(image_ICHW), list[Tensor]()
+        visual: Tensor = self.backbone.stem(image_ICHW)
+        fused: list[Tensor] = []
         for stage in range(NUM_STAGES):
             visual = self.backbone.stages[stage](visual)
             if stage == self.first_of_each_sentence:

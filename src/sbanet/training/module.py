@@ -5,12 +5,14 @@ Shape letters: B batch, H W image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import sbanet
 from sbanet.data.records import Batch
@@ -75,11 +77,23 @@ class ReferringSegmentation(L.LightningModule):
         self.config = config
         self.network_scores = ReferringScores()
         self.native_scores = ReferringScores()
+        self._compiled: Callable[..., Tensor] | None = None
         self._measured_before: dict[str, float] = {}
 
     def forward(self, batch: Batch) -> Tensor:
         """A batch -> logits (B, H, W) or, with a two-channel decoder, (B, 2, H, W), whose difference is learned."""
+        if self.training and self._compiled is not None:
+            # a graph is of one shape: every sentence gets the length of the longest that there can be
+            missing = self.model.text_encoder.tokenizer.max_tokens - batch.token_ids.shape[1]
+            words = (functional.pad(tokens, (0, missing)) for tokens in (batch.token_ids, batch.token_mask))
+            return self._compiled(batch.image, *words, batch.sentences)
         return self.model(batch.image, batch.token_ids, batch.token_mask, batch.sentences)
+
+    def on_fit_start(self) -> None:
+        """Compile the model for training steps, where the trainer says so."""
+        # of its forward, which is a function: a module would be in the checkpoint a second time
+        if getattr(self.trainer, "compiles", False):
+            self._compiled = torch.compile(self.model.forward, dynamic=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the batch's randomness a function of its place in the run."""

@@ -35,6 +35,8 @@ class Trainer(L.Trainer):
         float32_matmul_precision: of this process's matrix products that stay in float32: `highest` = all digits;
             `high` = TF32, `medium` = bfloat16, where the device has them (`torch.set_float32_matmul_precision`).
         keep_freed_memory: on CPUs, whether the process keeps what a step has freed for the next one.
+        compile: whether the forward and backward pass of training steps are compiled (`torch.compile`); evaluation,
+            whose batches differ in shape, is not.
         options: Lightning's own arguments.
     """
 
@@ -43,10 +45,12 @@ class Trainer(L.Trainer):
         *,
         float32_matmul_precision: Literal["highest", "high", "medium"] = "highest",
         keep_freed_memory: bool = True,
+        compile: bool = False,
         **options: Any,
     ) -> None:
         torch.set_float32_matmul_precision(float32_matmul_precision)
         super().__init__(**options)
+        self.compiles = compile
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if isinstance(self.accelerator, CPUAccelerator):
             host_memory.keep_freed_memory(keep_freed_memory)
@@ -109,6 +113,7 @@ def hide_notices() -> None:
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message=r"It is recommended to use .*sync_dist=True")  # scores are of all ranks
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=r"Dynamo detected a call to a `functools.lru_cache`")  # of constants
     warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system but is not used")
 
 
