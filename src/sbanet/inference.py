@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from hydra.utils import instantiate
-from torch import Tensor, nn
+from torch import nn
 
 from sbanet.errors import CheckpointError, DamagedCheckpointError, DataError
 from sbanet.images import DEFAULT_STRETCH, Stretch, read_image, rgb
 from sbanet.models.nodes import foreground_logits
+from sbanet.models.resize import logits_at
 from sbanet.models.segmenter import ReferringSegmenter
 from sbanet.resizing import Resize, resize_image
 
@@ -174,13 +174,8 @@ def predict(
     token_ids, token_mask = model.text_encoder.tokenizer([expression])
     with torch.inference_mode():
         logits = model(model.preprocessing(pixels).to(device), token_ids.to(device), token_mask.to(device))
-        native = _at_size(foreground_logits(logits), pixels.shape[:2])
+        native = logits_at(foreground_logits(logits)[0], pixels.shape[:2])
     return Prediction(mask=(native > 0).cpu().numpy(), probability=native.sigmoid().cpu().numpy())
-
-
-def _at_size(logits_1HW: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The numbers of `resize_logits`, whose matrices would be as large as the image's sides and be kept."""
-    return F.interpolate(logits_1HW[None].float(), size, mode="bilinear")[0, 0]
 
 
 def check_expression(model: ReferringSegmenter, expression: str) -> None:

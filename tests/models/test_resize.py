@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sbanet.models.resize import resize_bilinear, resize_logits, resize_to_grid
+from sbanet.models.resize import logits_at, resize_bilinear, resize_logits, resize_to_grid
 
 from .tiny import noise
 
@@ -72,6 +72,13 @@ def test_logits_of_one_or_two_channels(shape, align_corners):
     ).reshape(*shape[:-2], 20, 27)
     resized = resize_logits(logits, (20, 27), align_corners=align_corners)
     torch.testing.assert_close(resized, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (24, 24), (80, 50), (37, 91), (301, 203)])
+@torch.inference_mode()
+def test_logits_at_the_size_of_an_image(size):
+    logits = noise(24, 24, dtype=torch.float32)
+    torch.testing.assert_close(logits_at(logits, size), resize_logits(logits[None], size)[0], rtol=0, atol=1e-4)
 
 
 def test_logits_are_precise_under_autocast():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sbanet.models.precision import at_least_float32, without_autocast
@@ -59,6 +60,15 @@ def resize_logits(logits: Tensor, size: Sequence[int], *, align_corners: bool = 
         return resize_bilinear(precise.unsqueeze(1), size, align_corners=align_corners).squeeze(1)
 
 
+def logits_at(logits_HW: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits (h, w) at an image's own size: the numbers of `resize_logits` in float32, to be scored and shown.
+
+    The sizes of images are many and large. Here the time is linear in the pixels and nothing is kept for the next; but
+    the gradient would not be deterministic.
+    """
+    return F.interpolate(logits_HW[None, None].float(), tuple(size), mode="bilinear")[0, 0]
+
+
 def resize_to_grid(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a map to `size`: by average pooling where it shrinks, bilinearly where it grows."""
     height, width = features_BCHW.shape[-2:]
@@ -94,7 +104,7 @@ def interpolation_under_taps(
 ) -> Tensor:
     """(target, source * taps): the interpolation's weights for what each tap of a convolution sees, 0 outside."""
     plain = _interpolation(source, target, align_corners, dtype, device)
-    padded = torch.nn.functional.pad(plain, (0, 0, taps // 2, taps // 2))
+    padded = F.pad(plain, (0, 0, taps // 2, taps // 2))
     return torch.stack([padded[tap : tap + target] for tap in range(taps)], dim=-1).flatten(1)
 
 

@@ -18,7 +18,7 @@ import sbanet
 from sbanet.data.records import Batch
 from sbanet.errors import ConfigError
 from sbanet.models.nodes import foreground_logits
-from sbanet.models.resize import resize_logits
+from sbanet.models.resize import logits_at
 from sbanet.models.segmenter import ReferringSegmenter
 from sbanet.training.metrics import ReferringScores, intersection_and_union
 from sbanet.training.optimizers import OptimizerSetup
@@ -188,8 +188,7 @@ class ReferringSegmentation(L.LightningModule):
         network = intersection_and_union(logits > 0, batch.target)
         if batch.native_targets:
             predictions = [
-                resize_logits(row[None], target.shape)[0] > 0
-                for row, target in zip(logits, batch.native_targets, strict=True)
+                logits_at(row, target.shape) > 0 for row, target in zip(logits, batch.native_targets, strict=True)
             ]
             pairs = [intersection_and_union(p, t) for p, t in zip(predictions, batch.native_targets, strict=True)]
             native = tuple(torch.stack(parts) for parts in zip(*pairs, strict=True))
