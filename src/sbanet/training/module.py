@@ -91,9 +91,9 @@ class ReferringSegmentation(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Compile the model for training steps, where the trainer says so."""
+        compiles = getattr(self.trainer, "compiles", False)
         # of its forward, which is a function: a module would be in the checkpoint a second time
-        if getattr(self.trainer, "compiles", False):
-            self._compiled = torch.compile(self.model.forward, dynamic=False)
+        self._compiled = torch.compile(self.model.forward, dynamic=False) if compiles else None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make the batch's randomness a function of its place in the run."""
