@@ -8,7 +8,10 @@ import pytest
 from hydra.utils import instantiate
 
 from sbanet.config import compose
+from sbanet.data.batching import Samples
 from sbanet.data.readers.phrases import read_phrases
+from sbanet.data.sampling import Draw
+from sbanet.data.transforms import Transform
 from sbanet.errors import DataError
 from tests.tiny_phrases import SENTENCES, SIZE, write_phrases
 
@@ -44,6 +47,22 @@ def test_several_sentences_of_an_image_have_ids_of_their_own(tmp_path):
     (root / "output_phrase_val.txt").write_text("3 one thing\n\n3   another\n")
     records = module(root).dataset("val").records
     assert [(one.sample_id, one.expression) for one in records] == [("val-3-0", "one thing"), ("val-3-1", "another")]
+
+
+@pytest.mark.parametrize("native_masks", [True, False])
+def test_an_image_is_read_once_for_its_sentences(tmp_path, monkeypatch, native_masks):
+    root = write_phrases(tmp_path, {"val": 1})
+    (root / "output_phrase_val.txt").write_text("1 one thing\n1 another\n")
+    dataset = module(root).dataset("val")
+    samples = Samples(dataset, dataset.records, Transform(image_size=24), native_masks=native_masks)
+    alone = samples[Draw(1, 0)]
+    read, image = [], dataset.image
+    monkeypatch.setattr(dataset, "image", lambda record: read.append(record.sample_id) or image(record))
+    first, second = samples.__getitems__([Draw(0, 0), Draw(1, 0)])
+    assert read == ["val-1-0"]
+    assert second.image is first.image
+    assert np.array_equal(second.image, alone.image)
+    assert np.array_equal(second.mask, alone.mask)
 
 
 @pytest.mark.parametrize(("grey", "foreground"), [(50, False), (51, True)])
