@@ -4,6 +4,7 @@ from omegaconf import OmegaConf
 from sbanet.config.rules import (
     batch_is_divisible,
     grid_is_that_of_the_images,
+    profiled_steps_are_not_compiled,
     root_keys_are_known,
     validation_falls_between_steps,
 )
@@ -53,6 +54,12 @@ def test_validation_waits_for_the_optimiser():
     assert not list(validation_falls_between_steps(config()))
     [problem] = validation_falls_between_steps(config(val_check_interval=5, accumulate_grad_batches=3))
     assert problem.key == "trainer.val_check_interval"
+
+
+@pytest.mark.parametrize(("profile", "compiles", "found"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+def test_a_profile_is_of_steps_that_are_not_compiled(profile, compiles, found):
+    problems = list(profiled_steps_are_not_compiled(OmegaConf.merge(config(compile=compiles), {"profile": profile})))
+    assert [problem.key for problem in problems] == ["profile"] * found
 
 
 def test_a_typo_at_the_root_is_found_and_an_own_key_is_not(tree):

@@ -75,6 +75,12 @@ def grid_is_that_of_the_images(cfg: DictConfig) -> Iterator[Problem]:
         )
 
 
+def profiled_steps_are_not_compiled(cfg: DictConfig) -> Iterator[Problem]:
+    """A profile tells modules apart, which breaks a compiled graph: what it showed would be another training."""
+    if _value(cfg, "profile") is True and _value(cfg, "trainer.compile") is True:
+        yield Problem("profile", "is true, which shows modules as they are; expected trainer.compile=false with it")
+
+
 def seed_is_an_integer(cfg: DictConfig) -> Iterator[Problem]:
     """Everything random in a run follows from it."""
     seed = _value(cfg, "seed")
@@ -97,6 +103,7 @@ RULES: tuple[Callable[[DictConfig], Iterable[Problem]], ...] = (
     batch_is_divisible,
     validation_falls_between_steps,
     grid_is_that_of_the_images,
+    profiled_steps_are_not_compiled,
     seed_is_an_integer,
     root_keys_are_known,
 )
