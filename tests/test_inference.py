@@ -27,6 +27,7 @@ from sbanet.inference import (
     Preprocessing,
     load_segmenter,
     predict,
+    predict_each,
     read_checkpoint,
     rebuilding,
     unread_words,
@@ -94,6 +95,24 @@ def test_the_answer_is_resized_as_the_test_resizes_it(model: ReferringSegmenter,
         logits = model(model.preprocessing(pixels), *model.text_encoder.tokenizer([SENTENCE]))
         expected = resize_logits(logits, size)[0].sigmoid().numpy()
     np.testing.assert_allclose(predict(model, pixels, SENTENCE).probability, expected, atol=1e-5)
+
+
+def test_the_sentences_of_an_image_are_answered_together_as_each_alone(
+    model: ReferringSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbanet.inference.SENTENCES_AT_ONCE", 2)
+    pixels = picture(37, 91)
+    sentences = [SENTENCE, "the ship", "the large vehicle below the small grey storage tank", SENTENCE, "a tank"]
+    passes: list[int] = []
+    with model.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[1]))):
+        together = list(predict_each(model, pixels, sentences))
+    assert passes == [2, 2, 1]
+    assert not torch.is_inference_mode_enabled()
+    for sentence, prediction in zip(sentences, together, strict=True):
+        alone = predict(model, pixels, sentence)
+        np.testing.assert_allclose(prediction.probability, alone.probability, atol=1e-5)
+        np.testing.assert_array_equal(prediction.mask, prediction.probability > 0.5)
+    assert np.abs(together[0].probability - together[1].probability).max() > 1e-3
 
 
 def test_pixels_of_any_kind_are_read(model: ReferringSegmenter) -> None:

@@ -291,7 +291,7 @@ def test_an_empty_answer_is_said(
     probability = np.full((41, 67), 0.25, np.float32)
     probability[:4] = 0.875 if found else 0.375
     answer = Prediction(mask=probability > 0.5, probability=probability)
-    monkeypatch.setattr("sbanet.prediction.predict", lambda *_: answer)
+    monkeypatch.setattr("sbanet.prediction.predict_each", lambda *_: iter([answer]))
     main([f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}"])
     expected = ("9.76% of the pixels", "0.88") if found else ("nothing found, no pixel is above 0.5", "0.38")
     assert capsys.readouterr().out.endswith("_overlay.png: {}; peak probability {}\n".format(*expected))

@@ -11,7 +11,7 @@ from sbanet.config.suggest import did_you_mean
 from sbanet.errors import ConfigError, DataError
 from sbanet.files import write_atomically
 from sbanet.images import DEFAULT_STRETCH, Stretch, read_image
-from sbanet.inference import check_expression, load_segmenter, predict, unread_words
+from sbanet.inference import Prediction, check_expression, load_segmenter, predict_each, unread_words
 from sbanet.models.segmenter import ReferringSegmenter
 from sbanet.prediction_files import (
     OUTPUTS,
@@ -99,8 +99,8 @@ def predict_files(
             say(f"error: {error}", True)
             answers += [Answer(image=image, expression=sentence, error=str(error)) for sentence in sentences]
             continue
-        for sentence, start in zip(sentences, row, strict=True):
-            answers.append(_answer(model, image, pixels, sentence, start, outputs))
+        for sentence, start, prediction in zip(sentences, row, predict_each(model, pixels, sentences), strict=True):
+            answers.append(_answer(image, pixels, sentence, prediction, start, outputs))
             say(_described(answers[-1]), False)
     if len(answers) > 1:
         _write(out / TABLE, table(answers, outputs))
@@ -109,10 +109,9 @@ def predict_files(
 
 
 def _answer(
-    model: ReferringSegmenter, image: Path, pixels: np.ndarray, sentence: str, start: Path, outputs: Sequence[str]
+    image: Path, pixels: np.ndarray, sentence: str, prediction: Prediction, start: Path, outputs: Sequence[str]
 ) -> Answer:
-    """Ask and write; `pixels` (H, W, 3) uint8 RGB, and the files' paths begin with `start`."""
-    prediction = predict(model, pixels, sentence)
+    """Write what was predicted; `pixels` (H, W, 3) uint8 RGB, and the files' paths begin with `start`."""
     files = {output: _picture(start, output) for output in outputs}
     for output, path in files.items():
         _write(path, png(OUTPUTS[output](pixels, prediction.mask, prediction.probability)))

@@ -17,7 +17,7 @@ from sbanet.config import compose
 from sbanet.data.datamodules import ReferringDataModule
 from sbanet.data.records import Record
 from sbanet.evaluation import evaluation_config
-from sbanet.inference import predict, read_checkpoint
+from sbanet.inference import predict_each, read_checkpoint
 from sbanet.models.segmenter import ReferringSegmenter
 from sbanet.running import train
 from sbanet.scores import ious
@@ -126,9 +126,10 @@ def scenes(ckpt: Path, model: ReferringSegmenter, count: int, split: str = "val"
 
 def answers(model: ReferringSegmenter, scene: Scene) -> list[Answer]:
     """The model's answer to each sentence of a scene."""
+    predictions = predict_each(model, scene.image, [record.expression for record in scene.records])
     return [
-        Answer(scene=scene, record=record, target=target, mask=predict(model, scene.image, record.expression).mask)
-        for record, target in zip(scene.records, scene.targets, strict=True)
+        Answer(scene=scene, record=record, target=target, mask=prediction.mask)
+        for record, target, prediction in zip(scene.records, scene.targets, predictions, strict=True)
     ]
 
 
