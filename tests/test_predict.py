@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sbanet import ReferringSegmenter
 from sbanet.drawing import contour, overlay
-from sbanet.inference import Prediction, predict
+from sbanet.inference import Prediction, load_segmenter, predict
 from sbanet.predict import main
 
 SENTENCE = "the small ship on the left"
@@ -90,6 +91,9 @@ def test_the_current_folder_is_the_default(best: str, image: Path, out: Path, mo
         ({"outputs": "mask,contuor"}, r"there is no 'contuor'; did you mean 'contour'?"),
         ({"outputs": ","}, r"outputs=,: there is no ''; known: mask, overlay, contour, probability"),
         ({"stretch": "linear"}, r"stretch=linear: expected percentile:2,98"),
+        ({"device": "gpu"}, r"device=gpu: there is none; here are cpu"),
+        ({"device": "meta"}, r"device=meta: there is none; here are cpu"),
+        ({"device": "cuda:99"}, r"device=cuda:99: there is none; here are cpu"),
         ({"image": "{folder}"}, r"checkpoints: holds no image; expected files that end in"),
         ({"out": "{image}"}, r"cannot be written"),
         ({"out": "{image}/below"}, r"cannot be written"),
@@ -295,6 +299,19 @@ def test_an_empty_answer_is_said(
     main([f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}"])
     expected = ("9.76% of the pixels", "0.88") if found else ("nothing found, no pixel is above 0.5", "0.38")
     assert capsys.readouterr().out.endswith("_overlay.png: {}; peak probability {}\n".format(*expected))
+
+
+def test_the_device_computes(best: str, image: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def load(ckpt: str, *, device: torch.device) -> ReferringSegmenter:
+        devices.append(device)
+        return load_segmenter(ckpt, device=device)
+
+    monkeypatch.setattr("sbanet.prediction.load_segmenter", load)
+    main([f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}", "device=cpu:0"])
+    assert devices == [torch.device("cpu", 0)]
+    assert len(pictures(out)) == 1
 
 
 def test_no_sentence_is_used_where_one_cannot_be(

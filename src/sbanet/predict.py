@@ -11,7 +11,7 @@ from rich.console import Console
 from sbanet.config import clear_errors, repeatable_arguments
 from sbanet.errors import ConfigError, DataError
 
-ONCE = ("ckpt", "out", "outputs", "stretch")
+ONCE = ("ckpt", "out", "outputs", "stretch", "device")
 REPEATABLE = ("image", "expression")
 REQUIRED = ("ckpt", "image", "expression")
 
@@ -22,6 +22,7 @@ several images or sentences predictions.csv.
 outputs=mask,overlay,contour,probability says which pictures; probability is a 16-bit PNG, 65535 = 1. All have the
 image's own size and stand as viewers show it; the tags of a GeoTIFF are not carried over.
 stretch=percentile:2,98 (the default), minmax or range:0,10000 makes 8 bits of a 16-bit or float image.
+device=cuda computes on a GPU.
 Values are taken literally, up to the end of the argument."""
 
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(f"{', '.join(missing)} missing; say ckpt=<file> image=<file> expression=<sentence>")
 
     from sbanet.images import DEFAULT_STRETCH, Stretch
-    from sbanet.prediction import DEFAULT_OUTPUTS, predict_files, read_outputs
+    from sbanet.prediction import DEFAULT_DEVICE, DEFAULT_OUTPUTS, predict_files, read_device, read_outputs
 
     answers = predict_files(
         once["ckpt"],
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         once.get("out", "."),
         outputs=read_outputs(once["outputs"]) if "outputs" in once else DEFAULT_OUTPUTS,
         stretch=Stretch.parse(once["stretch"]) if "stretch" in once else DEFAULT_STRETCH,
+        device=read_device(once["device"]) if "device" in once else DEFAULT_DEVICE,
         say=_say,
     )
     images = {answer.image for answer in answers}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from sbanet.config.suggest import did_you_mean
 from sbanet.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ from sbanet.prediction_files import (
 )
 
 DEFAULT_OUTPUTS = ("mask", "overlay")
+DEFAULT_DEVICE = torch.device("cpu")
 
 SHOWN_WORDS = 5
 """Words that a warning names of those that a model cannot read."""
@@ -46,6 +48,24 @@ def read_outputs(text: str) -> tuple[str, ...]:
     return outputs
 
 
+def read_device(text: str) -> torch.device:
+    """`cuda`, `cuda:1`, ... as the device that computes.
+
+    Raises:
+        ConfigError: there is none of this name here.
+    """
+    present = torch.accelerator.current_accelerator(check_available=True)
+    kinds = ("cpu", *([present.type] if present is not None else []))
+    try:
+        device = torch.device(text)
+        if device.type in kinds:
+            torch.empty(0, device=device)
+            return device
+    except RuntimeError:  # neither a name of torch's, or a number beyond those there are
+        pass
+    raise ConfigError(f"device={text}: there is none; here are {', '.join(kinds)}")
+
+
 def predict_files(
     ckpt: str | Path,
     images: Sequence[str | Path],
@@ -54,6 +74,7 @@ def predict_files(
     *,
     outputs: Sequence[str] = DEFAULT_OUTPUTS,
     stretch: Stretch = DEFAULT_STRETCH,
+    device: torch.device = DEFAULT_DEVICE,
     say: Callable[[str, bool], None] = lambda line, is_error: None,
 ) -> list[Answer]:
     """Ask every image every sentence and write the answers; of several, also a table.
@@ -67,6 +88,7 @@ def predict_files(
         out: the folder to write to.
         outputs: of `OUTPUTS`.
         stretch: for images that are not 8-bit.
+        device: what computes.
         say: is called as `say(line, is_error)` with what a user wants to know on the way.
 
     Returns:
@@ -80,7 +102,7 @@ def predict_files(
     out = Path(out)
     files, lines = find_images(images, out)
     sentences = list(dict.fromkeys(expressions))
-    model = load_segmenter(ckpt)
+    model = load_segmenter(ckpt, device=device)
     for sentence in sentences:
         check_expression(model, sentence)
     starts = [[out / f"{image}{label}" for label in expression_labels(sentences)] for image in image_labels(files)]
