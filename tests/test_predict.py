@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -312,6 +313,18 @@ def test_the_device_computes(best: str, image: Path, out: Path, monkeypatch: pyt
     main([f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}", "device=cpu:0"])
     assert devices == [torch.device("cpu", 0)]
     assert len(pictures(out)) == 1
+
+
+def test_a_device_that_is_full_is_one_line(
+    best: str, image: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> Iterator[Prediction]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        yield
+
+    monkeypatch.setattr("sbanet.prediction.predict_each", full)
+    line = refused(capsys, f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}")
+    assert line == "error: device=cpu: has too little free memory; wait for others, or use device=cpu\n"
 
 
 def test_no_sentence_is_used_where_one_cannot_be(

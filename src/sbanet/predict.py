@@ -40,18 +40,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(f"{', '.join(missing)} missing; say ckpt=<file> image=<file> expression=<sentence>")
 
     from sbanet.images import DEFAULT_STRETCH, Stretch
-    from sbanet.prediction import DEFAULT_DEVICE, DEFAULT_OUTPUTS, predict_files, read_device, read_outputs
+    from sbanet.prediction import DEFAULT_OUTPUTS, enough_memory, predict_files, read_device, read_outputs
 
-    answers = predict_files(
-        once["ckpt"],
-        repeated["image"],
-        repeated["expression"],
-        once.get("out", "."),
-        outputs=read_outputs(once["outputs"]) if "outputs" in once else DEFAULT_OUTPUTS,
-        stretch=Stretch.parse(once["stretch"]) if "stretch" in once else DEFAULT_STRETCH,
-        device=read_device(once["device"]) if "device" in once else DEFAULT_DEVICE,
-        say=_say,
-    )
+    outputs = read_outputs(once["outputs"]) if "outputs" in once else DEFAULT_OUTPUTS
+    stretch = Stretch.parse(once["stretch"]) if "stretch" in once else DEFAULT_STRETCH
+    device = read_device(once.get("device", "cpu"))
+    with enough_memory(device):
+        answers = predict_files(
+            once["ckpt"],
+            repeated["image"],
+            repeated["expression"],
+            once.get("out", "."),
+            outputs=outputs,
+            stretch=stretch,
+            device=device,
+            say=_say,
+        )
     images = {answer.image for answer in answers}
     failed = {answer.image for answer in answers if answer.error}
     if failed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def read_device(text: str) -> torch.device:
     except RuntimeError:  # neither a name of torch's, or a number beyond those there are
         pass
     raise ConfigError(f"device={text}: there is none; here are {', '.join(kinds)}")
+
+
+@contextmanager
+def enough_memory(device: torch.device) -> Iterator[None]:
+    """Say in one line that a device is full.
+
+    Raises:
+        ConfigError: it is.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(f"device={device}: has too little free memory; wait for others, or use device=cpu") from error
 
 
 def predict_files(
