@@ -16,8 +16,10 @@ from PIL import Image
 
 from sbanet import ReferringSegmenter
 from sbanet.drawing import contour, overlay
+from sbanet.errors import ConfigError
 from sbanet.inference import Prediction, load_segmenter, predict
 from sbanet.predict import main
+from sbanet.prediction import read_device
 
 SENTENCE = "the small ship on the left"
 
@@ -313,6 +315,16 @@ def test_the_device_computes(best: str, image: Path, out: Path, monkeypatch: pyt
     main([f"ckpt={best}", f"image={image}", f"expression={SENTENCE}", f"out={out}", "device=cpu:0"])
     assert devices == [torch.device("cpu", 0)]
     assert len(pictures(out)) == 1
+
+
+def test_devices_are_known_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert [read_device(text) for text in ("cpu", "cuda", "cuda:1")] == [
+        torch.device(t) for t in ("cpu", "cuda", "cuda:1")
+    ]
+    with pytest.raises(ConfigError, match=r"^device=cuda:2: there is none; here are cpu, cuda:0 to cuda:1$"):
+        read_device("cuda:2")
 
 
 def test_a_device_that_is_full_is_one_line(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,6 @@ from sbanet.prediction_files import (
 )
 
 DEFAULT_OUTPUTS = ("mask", "overlay")
-DEFAULT_DEVICE = torch.device("cpu")
 
 SHOWN_WORDS = 5
 """Words that a warning names of those that a model cannot read."""
@@ -55,16 +54,19 @@ def read_device(text: str) -> torch.device:
     Raises:
         ConfigError: there is none of this name here.
     """
-    present = torch.accelerator.current_accelerator(check_available=True)
-    kinds = ("cpu", *([present.type] if present is not None else []))
-    try:
+    numbers = {"cpu": 1}
+    if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
+        numbers[accelerator.type] = torch.accelerator.device_count()
+    with suppress(RuntimeError):  # where it is no name of torch's
         device = torch.device(text)
-        if device.type in kinds:
-            torch.empty(0, device=device)
+        if (device.index or 0) < numbers.get(device.type, 0):
             return device
-    except RuntimeError:  # neither a name of torch's, or a number beyond those there are
-        pass
-    raise ConfigError(f"device={text}: there is none; here are {', '.join(kinds)}")
+    raise ConfigError(f"device={text}: there is none; here are {_devices(numbers)}")
+
+
+def _devices(numbers: Mapping[str, int]) -> str:
+    """`cpu, cuda:0 to cuda:3`."""
+    return ", ".join(kind if number == 1 else f"{kind}:0 to {kind}:{number - 1}" for kind, number in numbers.items())
 
 
 @contextmanager
@@ -88,7 +90,7 @@ def predict_files(
     *,
     outputs: Sequence[str] = DEFAULT_OUTPUTS,
     stretch: Stretch = DEFAULT_STRETCH,
-    device: torch.device = DEFAULT_DEVICE,
+    device: torch.device | str = "cpu",
     say: Callable[[str, bool], None] = lambda line, is_error: None,
 ) -> list[Answer]:
     """Ask every image every sentence and write the answers; of several, also a table.
